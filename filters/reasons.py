@@ -1,0 +1,89 @@
+"""Every reason for which Pairmill drops something. A reason, once released, keeps its name.
+
+A name says what was wrong, in the order of the stages. `local_*` are failures of ours (our network, our
+resolver): they are never final.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Reason(StrEnum):
+    """Why an occurrence, a caption or a candidate was dropped."""
+
+    # collect: the page and the url
+    PAGE_OPT_OUT = "page_opt_out"  # meta robots, X-Robots-Tag or TDMRep of the page
+    URL_INVALID = "url_invalid"  # does not parse by the WHATWG URL standard
+    URL_SCHEME = "url_scheme"  # not http or https
+    URL_TOO_LONG = "url_too_long"
+    URL_BLOCKED = "url_blocked"  # block-list of the configuration
+    TOMBSTONE = "tombstone"  # was taken down once: stays down
+    CAPTION_EMPTY = "caption_empty"
+    CAPTION_IS_FILE_NAME = "caption_is_file_name"
+
+    # select: captions
+    CAPTION_TOO_SHORT = "caption_too_short"
+    CAPTION_TOO_FEW_WORDS = "caption_too_few_words"
+    CAPTION_TOO_LONG = "caption_too_long"
+    CAPTION_BOILERPLATE = "caption_boilerplate"
+    CAPTION_IS_URL = "caption_is_url"
+    CAPTION_NO_LETTERS = "caption_no_letters"
+    CAPTION_CONTACT = "caption_contact"  # e-mail address or telephone number
+    CAPTION_REPEATED = "caption_repeated"  # one text on too many images
+    LANGUAGE = "language"
+
+    # fetch: manners
+    ROBOTS = "robots"  # a rule of robots.txt, of the image's host or of the page's
+    ROBOTS_UNAVAILABLE = "robots_unavailable"  # robots.txt answered 5xx, 429 or not at all
+    CRAWL_DELAY_TOO_LONG = "crawl_delay_too_long"
+    HOST_BUDGET = "host_budget"
+    OPT_OUT = "opt_out"  # X-Robots-Tag or TDMRep of the image's answer
+
+    # fetch: address and transport
+    PRIVATE_ADDRESS = "private_address"
+    PORT_NOT_ALLOWED = "port_not_allowed"
+    DNS_NOT_FOUND = "dns_not_found"
+    CONNECT_FAILED = "connect_failed"
+    TLS_FAILED = "tls_failed"
+    TIMEOUT = "timeout"  # connect, read or total deadline
+    CONNECTION_LOST = "connection_lost"
+    BAD_HTTP = "bad_http"  # an answer that is not HTTP
+    BAD_ENCODING = "bad_encoding"  # broken or unknown Content-Encoding
+    TOO_MANY_BYTES = "too_many_bytes"
+    TOO_MANY_REDIRECTS = "too_many_redirects"
+    REDIRECT_LOOP = "redirect_loop"
+    BAD_REDIRECT = "bad_redirect"  # missing Location, or a scheme that is not http(s)
+    HTTP_STATUS = "http_status"  # value: the status code
+    STORED_RANGE_UNREADABLE = "stored_range_unreadable"
+    LOCAL_NETWORK = "local_network"
+    LOCAL_RESOLVER = "local_resolver"
+
+    # fetch: the image
+    EMPTY_BODY = "empty_body"
+    NOT_AN_IMAGE = "not_an_image"
+    FORMAT_NOT_ALLOWED = "format_not_allowed"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TRUNCATED = "truncated"
+    DECODE_FAILED = "decode_failed"
+    IMAGE_TOO_SMALL = "image_too_small"
+    ASPECT_TOO_EXTREME = "aspect_too_extreme"
+    TOO_FEW_BYTES = "too_few_bytes"
+    HASH_MISMATCH = "hash_mismatch"
+
+    # select: images and pairs
+    EXACT_DUPLICATE = "exact_duplicate"
+    NEAR_DUPLICATE = "near_duplicate"
+    SCORE_TOO_LOW = "score_too_low"
+    SCORE_NOT_IN_TOP_SHARE = "score_not_in_top_share"
+    SCORE_MISSING = "score_missing"
+    USER_RULE = "user_rule"  # detail: module:function
+
+    INTERNAL_ERROR = "internal_error"
+
+
+class Drop(NamedTuple):
+    """A judgement's no: the reason, the measured value where there is one, and what a person should read."""
+
+    reason: Reason
+    value: float | None = None
+    detail: str = ""

@@ -1,0 +1,3 @@
+"""The application: command line, configuration, stages, engine, manifests, reports."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Readers of finished shards: validate, train, evaluate, search. Imports nothing of the other packages."""

@@ -1,0 +1,1 @@
+"""Image search by text over finished shards."""

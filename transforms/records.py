@@ -1,0 +1,152 @@
+"""The record types at the boundaries of the stages: the one source of Beam coders and Parquet schemas. No Beam.
+
+Identity: `uid` is the first 16 bytes of the SHA-256 of the url's identity (`filters.url.uid_of`); `id` of a caption
+is the first 8 bytes of the SHA-256 of its text. Hashes are `bytes`.
+"""
+
+from typing import NamedTuple
+
+SCHEMA_VERSION = 1
+
+
+class Source(NamedTuple):
+    """Where the bytes of an image come from: a url to ask, or a stored range. `path` is empty for a url."""
+
+    path: str = ""  # a WARC file, relative to the run directory or absolute
+    offset: int = 0  # bytes
+    length: int = 0  # bytes; of the stored, possibly compressed range
+    encoding: str = ""  # "warc": a gzip member or plain record, whose payload is the image
+
+
+class Caption(NamedTuple):
+    """One text that the web says of an image."""
+
+    id: bytes  # (8,)
+    text: str  # NFC, white space collapsed
+    kind: str  # alt | title | figcaption | table
+    page_url: str
+    language: str  # ISO 639-1 or "und"
+    probability: float  # of the language, 0..1
+    count: int  # occurrences merged into this caption
+    licence: str  # url or short name, "" where the page says nothing
+
+
+class Occurrence(NamedTuple):
+    """An image with a caption on a page, before the url merge."""
+
+    uid: bytes  # (16,)
+    url: str  # as written on the page, made absolute
+    position: str  # sorts by (source unit, place in it); makes the merge independent of arrival order
+    source: Source
+    caption: Caption
+    source_uid: str  # the uid that a foreign table gave, or ""
+    extra: str  # the user's other columns, canonical JSON, or ""
+
+
+class Candidate(NamedTuple):
+    """An image with all its captions: one row of `candidates/`."""
+
+    uid: bytes  # (16,)
+    url: str
+    source: Source
+    captions: tuple[Caption, ...]  # best first: by count, then by hash
+    occurrences: int  # how many occurrences were merged into this row
+    source_uid: str
+    extra: str
+
+
+class Reject(NamedTuple):
+    """Something that `collect` dropped: one row of `rejects/`."""
+
+    step: str
+    unit: str  # occurrence | candidate
+    uid: bytes
+    url: str
+    page_url: str
+    caption: str  # redacted where a privacy rule dropped it
+    reason: str
+    value: float | None
+    detail: str
+
+
+class PageSeen(NamedTuple):
+    """What was found on one page, or why it was not read: one row of `candidates/pages-*.parquet`."""
+
+    source: str  # WARC file or table
+    page_url: str
+    occurrences: int
+    reason: str  # "" where the page was read
+
+
+class Image(NamedTuple):
+    """An attempt to get one candidate: one row of `images/`. Begins with img2dataset's columns."""
+
+    url: str
+    caption: str  # text of the first caption
+    key: str  # hex of uid
+    status: str  # success | failed_to_download | failed_to_resize
+    error_message: str | None
+    width: int | None  # pixels, of the stored image
+    height: int | None
+    original_width: int | None
+    original_height: int | None
+    exif: str | None  # JSON of the harmless tags, never GPS
+    sha256: str | None  # hex, of the original bytes
+    uid: bytes  # (16,)
+    source_uid: str
+    captions: tuple[Caption, ...]
+    source: Source
+    extra: str
+    reason: str  # "" on success
+    value: float | None
+    detail: str
+    http_status: int | None
+    original_bytes: int | None
+    final_url: str | None
+    redirects: int | None
+    x_robots_tag: str | None
+    etag: str | None
+    last_modified: str | None
+    format: str | None  # of the original: JPEG, PNG, ...
+    phash: bytes | None  # (32,) PDQ, 256 bits
+    phash_quality: int | None  # 0..100; below 50 the hash says little
+    tar: str | None  # name of the part's tar, beside this file
+    offset: int | None  # bytes, of the image member's payload in the tar
+    length: int | None  # bytes
+
+
+class FetchLog(NamedTuple):
+    """Clocks and addresses of an attempt: `images/*.log.parquet`, outside every digest."""
+
+    uid: bytes
+    host: str
+    address: str
+    started_s: float  # since the epoch
+    duration_s: float
+    bytes_received: int
+
+
+class Score(NamedTuple):
+    """The similarity of one caption and its image: one row of `scores/`."""
+
+    uid: bytes
+    caption_id: bytes
+    model: str
+    similarity: float  # cosine, -1..1
+
+
+class Selected(NamedTuple):
+    """The fate of one candidate: one row of `selection/NAME/`."""
+
+    uid: bytes
+    url: str
+    kept: bool
+    step: str  # the step that dropped it, or ""
+    reason: str
+    value: float | None
+    detail: str
+    caption_ids: tuple[bytes, ...]  # chosen, best first
+    similarity: float | None  # of the first caption
+    part: str  # the images/ part that holds the row
+    row: int  # its place in the part
+    rank: bytes  # (8,) seeded hash: the order of the global shuffle

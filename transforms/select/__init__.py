@@ -1,0 +1,1 @@
+"""Candidates, images and scores to a selection."""

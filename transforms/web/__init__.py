@@ -1,0 +1,1 @@
+"""What talks to the web: addresses, robots rules, schedule, client. No Beam."""
