@@ -13,6 +13,8 @@ class Reason(StrEnum):
 
     # collect: the page and the url
     PAGE_OPT_OUT = "page_opt_out"  # meta robots, X-Robots-Tag or TDMRep of the page
+    ARCHIVE_BROKEN = "archive_broken"  # a WARC file, or a record of it, is damaged or ends early
+    NOT_HTML = "not_html"  # a page of a crawl that is something else
     URL_INVALID = "url_invalid"  # does not parse by the WHATWG URL standard
     URL_SCHEME = "url_scheme"  # not http or https
     URL_TOO_LONG = "url_too_long"
@@ -20,6 +22,7 @@ class Reason(StrEnum):
     TOMBSTONE = "tombstone"  # was taken down once: stays down
     CAPTION_EMPTY = "caption_empty"
     CAPTION_IS_FILE_NAME = "caption_is_file_name"
+    NOT_STORED = "not_stored"  # only stored images were wanted, and no archive holds this one
 
     # select: captions
     CAPTION_TOO_SHORT = "caption_too_short"

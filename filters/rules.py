@@ -1,9 +1,16 @@
 """The base of every group of settings: strict, frozen, compared by value."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Rules(BaseModel):
-    """Settings of one judgement. Unknown keys and wrong types are refused; instances do not change."""
+    """Settings of one judgement or stage. Unknown keys and wrong types are refused; instances do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def operational(default: Any = ..., **constraints: Any) -> Any:
+    """A setting that changes no row's content (time-outs, concurrency, addresses): it stays out of fingerprints."""
+    return Field(default, json_schema_extra={"operational": True}, **constraints)

@@ -149,4 +149,107 @@ class Selected(NamedTuple):
     similarity: float | None  # of the first caption
     part: str  # the images/ part that holds the row
     row: int  # its place in the part
-    rank: bytes  # (8,) seeded hash: the order of the global shuffle
+
+
+class Merged(NamedTuple):
+    """What is known of one image halfway through the url merge. `first` has the smallest position."""
+
+    first: Occurrence
+    captions: tuple[tuple[str, Caption], ...]  # (smallest position, caption), one an id
+    occurrences: int
+
+
+class Unit(NamedTuple):
+    """Something that `collect` reads whole: a WARC file or a table."""
+
+    kind: str  # warc | table
+    path: str  # relative to the run directory, or absolute
+    place: int  # its place among the inputs: the first half of every position
+
+
+class Stored(NamedTuple):
+    """Where the bytes behind a url are stored: the answer to one uid from a WARC with images."""
+
+    uid: bytes
+    source: Source
+
+
+class PlanRow(NamedTuple):
+    """A candidate with its place in the plan: one row of `images/plan/`."""
+
+    part: int
+    candidate: Candidate
+
+
+class CrawlTarget(NamedTuple):
+    """A page to ask in a crawl round: one row of `pages/<round>-frontier-<task>.parquet`."""
+
+    url: str
+    part: int
+
+
+class CrawlPage(NamedTuple):
+    """What became of a page: one row of `pages/<round>-<task>-<part>.parquet`."""
+
+    url: str
+    status: int | None
+    reason: str
+    value: float | None
+    detail: str
+    links: tuple[str, ...]  # in scope or not; sorted
+    warc: str  # name of the part's WARC
+    warc_sha256: str
+
+
+class ScoredCaption(NamedTuple):
+    """A caption and its similarity to the image; None where nothing was measured."""
+
+    caption: Caption
+    similarity: float | None
+
+
+class Pair(NamedTuple):
+    """A fetched image with the captions that are still alive: what walks through the rules of `select`."""
+
+    uid: bytes
+    url: str
+    part: str  # stem of the images/ part
+    row: int  # its place in the part
+    sha256: str
+    phash: bytes  # (32,) or empty
+    phash_quality: int
+    width: int  # pixels, of the original image
+    height: int
+    size_bytes: int  # of the original image
+    captions: tuple[ScoredCaption, ...]  # best first: by similarity, then count, then id
+
+
+class Sample(NamedTuple):
+    """A kept pair on its way into a shard: all but the bytes."""
+
+    rank: bytes  # (8,) seeded hash of the uid: the global shuffle
+    image: Image  # its captions are the chosen ones, best first
+    similarity: float | None  # of the first caption
+
+
+ALL = (
+    Source,
+    Caption,
+    Occurrence,
+    Candidate,
+    Reject,
+    PageSeen,
+    Image,
+    FetchLog,
+    Score,
+    Selected,
+    Merged,
+    Unit,
+    Stored,
+    PlanRow,
+    CrawlTarget,
+    CrawlPage,
+    ScoredCaption,
+    Pair,
+    Sample,
+)

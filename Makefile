@@ -1,0 +1,72 @@
+# Pairmill: everything a developer or CI does. `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+PY := $(VENV)/bin/python
+RUN ?= runs/demo
+
+READY := $(VENV)/.ready
+
+# uv comes from its wheel: it installs in a tenth of pip's time.
+$(READY): pyproject.toml constraints.txt
+	@test -x $(PY) || python3 -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv
+	@$(PY) -m uv pip install --quiet --python $(PY) --constraint constraints.txt --editable '.[all,dev]'
+	@touch $@
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+.PHONY: install
+install: $(READY) ## make .venv with everything in it
+
+.PHONY: shards
+shards: $(READY) ## the main job: the demo's web becomes validated shards, and a model is trained on them
+	$(VENV)/bin/pairmill run demo --run-dir $(RUN)
+	$(VENV)/bin/pairmill validate $(RUN)/shards/main
+	@test -f $(RUN)/model/train.json || $(VENV)/bin/pairmill train $(RUN)/shards/main --out $(RUN)/model --seconds 45
+	@test -f $(RUN)/model/evaluate.json || $(VENV)/bin/pairmill evaluate $(RUN)/model $(RUN)/shards/main --json $(RUN)/model/evaluate.json
+	@echo "shards  $(RUN)/shards/main"; echo "report  $(RUN)/report.html"; echo "model   $(RUN)/model"
+
+.PHONY: test
+test: $(READY) ## lint, types and every test but the long rounds
+	bash tests/prepare.sh
+	$(MAKE) --no-print-directory lint
+	$(PY) -m pytest -m 'not soak' --durations=15
+
+.PHONY: lint
+lint: $(READY) ## ruff (lint and format) and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+.PHONY: format
+format: $(READY) ## let ruff put the code in form
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+.PHONY: check-demo
+check-demo: shards ## compare the demo's outcome with its truth, reason by reason
+	$(PY) -m pipeline.demo check $(RUN)
+
+.PHONY: demo-model
+demo-model: $(READY) ## train the demo's CLIP again (up to 40 minutes on 2 cores)
+	$(PY) -m pipeline.demo.build_model
+
+.PHONY: soak
+soak: $(READY) ## all rounds of the kill tests
+	bash tests/prepare.sh
+	$(PY) -m pytest -m soak --timeout 3600 -s
+
+.PHONY: bench-sites
+bench-sites: $(READY) ## two real documentation sites through the whole way
+	bash bench/sites/run.sh
+
+.PHONY: wheel
+wheel: $(READY) ## build the wheel into dist/
+	$(PY) -m uv build --quiet --wheel --out-dir dist
+
+.PHONY: clean
+clean: ## remove what was built; runs/ stay
+	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,2 @@
+from pipeline.cli import main
+raise SystemExit(main())

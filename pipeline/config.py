@@ -1,0 +1,233 @@
+"""The configuration: YAML with a section a stage, checked whole before any work."""
+
+import difflib
+import importlib.resources
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from filters.rules import Rules, operational
+from pipeline.demo.settings import DemoSettings
+from pipeline.errors import UsageError
+from transforms.collect.settings import CollectSettings
+from transforms.fetch.settings import FetchSettings
+from transforms.pack.settings import PackSettings
+from transforms.score.settings import ScoreSettings
+from transforms.select.settings import ScoreStep, SelectSettings
+from transforms.web.settings import WebSettings
+
+
+class ReportSettings(Rules):
+    """What the report shows."""
+
+    thumbnails: bool = False  # pictures of other people's pages: only when asked
+
+
+class EngineSettings(Rules):
+    """Where the pipelines run. Nothing here changes a row."""
+
+    runner: str = operational("FnApiRunner")  # or DirectRunner (the same), PortableRunner, SparkRunner, ...
+    workers: int = operational(1, ge=1)  # local worker processes
+    options: list[str] = operational([])  # more Beam options, as after `--` on the command line
+    max_internal_errors: float = operational(0.0001, ge=0, le=1)  # share of the candidates
+    max_drop_share: float = operational(1.0, ge=0, le=1)  # a stage that drops more stops the run; 1 never does
+
+
+class Settings(Rules):
+    """A whole run."""
+
+    collect: CollectSettings = CollectSettings()
+    web: WebSettings = WebSettings()
+    fetch: FetchSettings = FetchSettings()
+    score: ScoreSettings = ScoreSettings()
+    select: SelectSettings = SelectSettings()
+    pack: PackSettings = PackSettings()
+    report: ReportSettings = ReportSettings()
+    engine: EngineSettings = EngineSettings()
+    demo: DemoSettings | None = Field(None, description="serve a generated web on loopback and crawl it")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Settings":
+        wants_scores = [s for s in self.select.rules if isinstance(s, ScoreStep)]
+        if wants_scores and not self.score.enabled:
+            raise ValueError(
+                "select.rules has a score rule, but score.model = none measures nothing: name a model or remove the rule"
+            )
+        sources = (self.collect.crawl, self.collect.warc, self.collect.tables, self.demo)
+        if all(source is None for source in sources):
+            raise ValueError("collect has no source: give collect.crawl, collect.warc or collect.tables")
+        return self
+
+
+def shipped_configs() -> Path:
+    """The folder of the configurations that come with the package: inside the wheel, or the checkout's own."""
+    inside = Path(str(importlib.resources.files("pipeline"))) / "configs"
+    return inside if inside.is_dir() else inside.parent.parent / "configs"
+
+
+def find_config(name: str) -> Path:
+    """The file behind a path or a shipped name. Raises UsageError with the nearest name."""
+    if Path(name).is_file():
+        return Path(name)
+    shipped = {path.stem: path for path in shipped_configs().glob("*.yaml")}
+    if name in shipped:
+        return shipped[name]
+    near = difflib.get_close_matches(name, shipped, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise UsageError(f"no configuration {name!r}: neither a file nor one of {', '.join(sorted(shipped))}{hint}")
+
+
+def load(name: str, overrides: Sequence[str] = (), engine: str | None = None) -> Settings:
+    """The settings of a configuration with `section.key=value` overrides on top. Raises UsageError."""
+    path = find_config(name)
+    data = read_yaml(path)
+    if engine is not None:
+        data = _merged(data, read_yaml(find_engine(engine)))
+    for override in overrides:
+        _set(data, override)
+    return parse(data, str(path))
+
+
+def find_engine(name: str) -> Path:
+    folder = shipped_configs() / "engines"
+    path = Path(name) if Path(name).is_file() else folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise UsageError(f"--engine {name}: no such profile; there are {known}")
+    return path
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: expected sections such as 'collect:', found {type(data).__name__}")
+    return data
+
+
+def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, dict) and isinstance(out.get(key), dict)
+        out[key] = _merged(out[key], value) if both else value
+    return out
+
+
+def _set(data: dict[str, Any], override: str) -> None:
+    """Apply one `a.b=c`; list items by number. The value is read as YAML."""
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip("."):
+        raise UsageError(f"--set {override}: expected section.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {override}: the value is not valid YAML: {error}") from error
+    *path, last = key.split(".")
+    place: Any = data
+    for name in path:
+        place = _step_into(place, name, override)
+    if isinstance(place, list):
+        place[_index(place, last, override)] = value
+    else:
+        place[last] = value
+
+
+def _step_into(place: Any, name: str, override: str) -> Any:
+    if isinstance(place, list):
+        return place[_index(place, name, override)]
+    if place.get(name) is None:
+        place[name] = {}
+    if not isinstance(place[name], dict | list):
+        raise UsageError(f"--set {override}: {name} is a plain value, it has no keys")
+    return place[name]
+
+
+def _index(items: list[Any], name: str, override: str) -> int:
+    if not name.isdigit() or int(name) >= len(items):
+        raise UsageError(f"--set {override}: {name!r} is not a place in a list of {len(items)}")
+    return int(name)
+
+
+def parse(data: dict[str, Any], source: str) -> Settings:
+    """Strict settings from plain data. Raises UsageError naming source, key, value and remedy, one a line."""
+    try:
+        return Settings.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        lines = [_explain(source, dict(e)) for e in error.errors()]
+        raise UsageError("\n".join(dict.fromkeys(lines))) from error
+
+
+def _explain(source: str, error: dict[str, Any]) -> str:
+    path = [str(part) for part in error["loc"]]
+    key = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(path[-1], _names_beside(path), 1)
+        hint = f"; did you mean {'.'.join([*path[:-1], near[0]])}?" if near else ""
+        return f"{source}: unknown key {key}{hint}"
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if not path:
+        return f"{source}: {message}"
+    return f"{source}: {key} = {_shown(error.get('input'))}: {message.replace('input should be', 'expected')}"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _names_beside(path: Sequence[str]) -> list[str]:
+    """The valid names where the unknown key `path` stands."""
+    models: list[type[BaseModel]] = [Settings]
+    for part in path[:-1]:
+        inner = [_models_of(m.model_fields[part].annotation) for m in models if part in m.model_fields]
+        models = [m for found in inner for m in found] or models
+    return [name for model in models for name in model.model_fields]
+
+
+def _models_of(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for part in get_args(annotation) for m in _models_of(part)]
+
+
+def content(settings: BaseModel) -> dict[str, Any]:
+    """The settings that change a row's content: all but the operational ones, recursively."""
+    out: dict[str, Any] = {}
+    for name, field in type(settings).model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and extra.get("operational"):
+            continue
+        value = getattr(settings, name)
+        out[name] = content(value) if isinstance(value, BaseModel) else plain(value)
+    return out
+
+
+def plain(value: Any) -> Any:
+    """A settings value as JSON-like data."""
+    if isinstance(value, BaseModel):
+        return content(value)
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, set | frozenset):
+        return sorted(plain(v) for v in value)
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    return value
+
+
+def as_yaml(settings: Settings) -> str:
+    return yaml.safe_dump(json.loads(settings.model_dump_json()), sort_keys=False, allow_unicode=True)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the configuration: editors complete and check it."""
+    return Settings.model_json_schema()

@@ -1,0 +1,75 @@
+"""Runs a Beam pipeline where the configuration says. The only place that knows runners."""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.config import EngineSettings
+from pipeline.errors import RunError, UsageError
+
+LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
+REFUSED = {
+    "multi_threading": "it loses elements of a GroupByKey; use --set engine.workers=N for worker processes",
+    "DaskRunner": "it gives wrong results without an error; use FnApiRunner, SparkRunner or DataflowRunner",
+}
+
+
+class Engine:
+    """Builds and runs pipelines by the settings; `run(build)` returns when the work is done."""
+
+    def __init__(self, settings: EngineSettings, more_options: Sequence[str] = ()) -> None:
+        self.settings = settings
+        self._options = [*settings.options, *more_options]
+        check_options(settings.runner, self._options)
+
+    @property
+    def is_local(self) -> bool:
+        return self.settings.runner in LOCAL_RUNNERS
+
+    def run(self, build: Callable[[beam.Pipeline], Any]) -> None:
+        """Raises RunError where the pipeline fails."""
+        _quiet_beam()
+        pipeline = beam.Pipeline(runner=self._runner(), options=PipelineOptions(self._arguments()))
+        build(pipeline)
+        try:
+            pipeline.run().wait_until_finish()
+        except RuntimeError as error:
+            raise RunError(f"the pipeline failed: {last_line(error)}") from error
+
+    def _runner(self) -> str:
+        # DirectRunner would try to download another runner first: the same local runner, without the download.
+        return "FnApiRunner" if self.is_local else self.settings.runner
+
+    def _arguments(self) -> list[str]:
+        if not self.is_local:
+            return self._options
+        workers = self.settings.workers
+        mode = "in_memory" if workers == 1 else "multi_processing"
+        return [f"--direct_running_mode={mode}", f"--direct_num_workers={workers}", *self._options]
+
+
+def check_options(runner: str, options: Sequence[str]) -> None:
+    """Refuse what loses data, before any work. Raises UsageError."""
+    for word, why in REFUSED.items():
+        if word == runner or any(word in option for option in options):
+            raise UsageError(f"engine: {word} is refused: {why}")
+
+
+def last_line(error: BaseException) -> str:
+    """The line of a worker's traceback that says what happened."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if "Error" in line.split(":")[0] and not line.startswith(" ")]
+    return (named or lines or [repr(error)])[-1].split(" [while running")[0]
+
+
+def _quiet_beam() -> None:
+    """Beam logs every step of its own life; a person needs our lines and its errors."""
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    logging.getLogger().setLevel(logging.ERROR)
+    handler_missing = not logging.getLogger("pairmill").handlers
+    if handler_missing:
+        logging.getLogger("pairmill").addHandler(logging.StreamHandler(sys.stderr))

@@ -1,0 +1,123 @@
+"""The `fetch` stage of a run: plan once, fetch what is not committed, judge the outcome as a whole."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import apache_beam as beam
+import pyarrow.parquet as pq
+
+from filters.reasons import Reason
+from filters.url import host_of
+from pipeline import layout
+from pipeline.config import EngineSettings, Settings
+from pipeline.engine import Engine
+from pipeline.errors import DataError, UsageError
+from pipeline.manifest import digest_of, outputs_of
+from pipeline.progress import Progress
+from transforms import parquet, storage
+from transforms.fetch.commit import committed_names
+from transforms.fetch.plan import tasks_for
+from transforms.fetch.transform import Fetch, PlanFetch
+from transforms.records import PlanRow
+from transforms.web.settings import WebSettings
+
+ROUND = 0
+
+
+def fetch(
+    run: str, rows: int, settings: Settings, engine: Engine, progress: Progress, part: tuple[int, int]
+) -> bool:
+    """Fetch this process's slice; True when nothing is missing any more, of any slice."""
+    plan = make_plan(run, rows, settings, engine, progress)
+    index, count = part
+    mine = [task for task in plan["tasks"] if task % count == index]
+    folder = storage.join(run, layout.IMAGES)
+    progress.stage("fetch", plan["parts"], "parts", lambda: len(layout.part_stems(run)))
+    engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | Fetch(run, ROUND, settings.fetch, settings.web))
+    if len(layout.part_stems(run)) < plan["parts"]:
+        return False
+    storage.sweep(folder, committed_names(folder))
+    return True
+
+
+def make_plan(run: str, rows: int, settings: Settings, engine: Engine, progress: Progress) -> dict[str, Any]:
+    """The plan of the round: made once, then read. {"tasks": [...], "parts": n, "rows": n}"""
+    folder = storage.join(run, layout.IMAGES, "plan")
+    path = storage.join(folder, f"{ROUND:04d}.json")
+    if not storage.exists(path):
+        storage.delete_folder(folder)
+        _run_plan(run, rows, settings, engine, progress)
+        storage.publish(path, json.dumps(_survey(folder, settings.web)).encode())
+    return json.loads(storage.read_bytes(path))
+
+
+def _run_plan(run: str, rows: int, settings: Settings, engine: Engine, progress: Progress) -> None:
+    candidates = storage.join(run, layout.CANDIDATES)
+    files = [storage.join(candidates, n) for n in storage.list_names(candidates, "part-*.parquet")]
+    progress.stage("plan", len(files), "files")
+    tasks = tasks_for(rows, settings.fetch.rows_per_task)
+    engine.run(lambda p: p | "Files" >> beam.Create(files) | PlanFetch(run, ROUND, tasks, settings.fetch))
+
+
+def _survey(folder: str, web: WebSettings) -> dict[str, Any]:
+    tasks, parts, rows = [], 0, 0
+    for name in storage.list_names(folder, "*.parquet"):
+        plan = list(_places(storage.join(folder, name), web))
+        tasks.append(int(name.removesuffix(".parquet").split("-")[1]))
+        parts += len(set(plan))
+        rows += len(plan)
+    return {"tasks": tasks, "parts": parts, "rows": rows}
+
+
+def _places(path: str, web: WebSettings):
+    """The part of each row of a plan; on the way, nobody who must not be asked without a contact is asked."""
+    for row in parquet.read_rows(path, PlanRow):
+        if not row.candidate.source.path:
+            check_contact(row.candidate.url, web)
+        yield row.part
+
+
+def check_contact(url: str, web: WebSettings) -> None:
+    """Raises UsageError where a foreign host would be asked by nobody in particular."""
+    if not web.contact and not web.is_local(url):
+        raise UsageError(
+            f"web.contact is empty, and {host_of(url)} is not on this machine: site owners must be able to reach you; "
+            "set web.contact to an e-mail address or a page, for example --set web.contact=you@example.org"
+        )
+
+
+def fetch_facts(c: Any) -> dict[str, Any]:
+    """The stage's facts; on the way the guards judge the outcome. Raises DataError."""
+    folder = storage.join(c.run, layout.IMAGES)
+    names = [f"{s}.parquet" for s in layout.part_stems(c.run)]
+    reasons = count_reasons(folder, names)
+    check_guards(reasons, c.settings.engine)
+    outputs = outputs_of(folder, names)
+    counts = {"rows": sum(reasons.values()), "images": reasons.get("", 0)}
+    return {"outputs": outputs, "outputs_digest": digest_of(outputs), "counts": counts}
+
+
+def count_reasons(folder: str, names: list[str]) -> Counter[str]:
+    """How many rows of `images/` ended for each reason; "" is success."""
+    counts: Counter[str] = Counter()
+    for name in names:
+        with storage.open_for_reading(storage.join(folder, name)) as file:
+            counts.update(pq.ParquetFile(file).read(["reason"])["reason"].to_pylist())
+    return counts
+
+
+def check_guards(reasons: Counter[str], engine: EngineSettings) -> None:
+    """Stop a run that is broken rather than unlucky. Raises DataError."""
+    rows = max(1, sum(reasons.values()))
+    internal = reasons.get(str(Reason.INTERNAL_ERROR), 0)
+    if internal > engine.max_internal_errors * rows:
+        raise DataError(f"fetch: {internal} of {rows} rows ended in an internal error (see the log above); "
+                        "raise engine.max_internal_errors to accept them")  # fmt: skip
+    dropped = rows - reasons.get("", 0)
+    if dropped > engine.max_drop_share * rows:
+        top = ", ".join(f"{r} {n}" for r, n in reasons.most_common(4) if r)
+        raise DataError(f"fetch: {dropped} of {rows} rows were dropped ({top}), more than "
+                        f"engine.max_drop_share = {engine.max_drop_share} expects; raise it to accept them")  # fmt: skip
+
+

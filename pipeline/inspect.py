@@ -1,0 +1,201 @@
+"""`pairmill inspect`: what the judgements say of one thing, as JSON lines. The same functions as in a run."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from filters.caption import judge_caption, normalise_caption
+from filters.contact import judge_contact
+from filters.language import judge_language
+from filters.reasons import Drop
+from filters.robots import parse_robots
+from pipeline import __version__, config
+from pipeline.errors import DataError, UsageError
+from pipeline.fetching import check_contact
+from transforms.collect.encoding import decode_page
+from transforms.collect.html import HtmlSettings, found_captions, read_page
+from transforms.collect.language import load_identifier
+from transforms.fetch.image import Processed, process_image
+from transforms.select.settings import CaptionStep, ContactStep, LanguageStep
+from transforms.web.client import Answer
+from transforms.web.loop import run_async
+from transforms.web.polite import PoliteWeb
+
+Row = dict[str, Any]
+DEFAULT_CONFIG = "site"
+
+
+def inspect_main(args: argparse.Namespace) -> int:
+    """Write one JSON object a line. Raises UsageError and DataError."""
+    settings = config.load(args.config or DEFAULT_CONFIG, [*bare_source(args), *args.set])
+    inspect = {"page": inspect_pages, "image": inspect_images, "robots": inspect_robots, "caption": inspect_captions}
+    for row in inspect[args.thing](args, settings):
+        print(json.dumps(row, ensure_ascii=False), flush=True)
+    return 0
+
+
+def bare_source(args: argparse.Namespace) -> list[str]:
+    """`inspect` has a source of its own: the configuration's must not be in the way."""
+    return [] if args.config else ["collect.crawl.seeds=[http://localhost/]"]
+
+
+def lines_of_input() -> Iterator[str]:
+    for line in sys.stdin:
+        if line.strip():
+            yield line.rstrip("\n")
+
+
+def objects_of_input(fields: Iterable[str]) -> Iterator[Row]:
+    """JSON objects of standard input, each with all of `fields`. Raises UsageError naming the line."""
+    for number, line in enumerate(lines_of_input(), 1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UsageError(f"standard input, line {number}: not JSON: {error}") from error
+        missing = [f for f in fields if not isinstance(row, dict) or f not in row]
+        if missing:
+            raise UsageError(f"standard input, line {number}: {', '.join(missing)} missing; expected {', '.join(fields)}")
+        yield row
+
+
+def is_url(text: str) -> bool:
+    return text.startswith(("http://", "https://"))
+
+
+def read_file(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def ask(url: str, settings: config.Settings, kind: str) -> Answer:
+    """One polite request. Raises UsageError where a contact is missing."""
+    check_contact(url, settings.web)
+
+    async def once() -> Answer:
+        async with PoliteWeb(settings.web, __version__) as web:
+            return await web.ask(url, kind=kind)
+
+    return run_async(once())
+
+
+# page
+
+
+def inspect_pages(args: argparse.Namespace, settings: config.Settings) -> Iterator[Row]:
+    if args.input != "-":
+        yield from page_rows(*page_of(args, settings), settings.collect.html, {})
+        return
+    for row in objects_of_input(["url"]):
+        body = row["html"].encode() if "html" in row else read_file(page_path(row))
+        content_type = row.get("content_type", "")
+        content_type = "text/html; charset=utf-8" if "html" in row else content_type
+        echoed = {k: v for k, v in row.items() if k not in ("html", "url")}
+        yield from page_rows(body, content_type, row["url"], settings.collect.html, echoed)
+
+
+def page_path(row: Row) -> str:
+    if "path" not in row:
+        raise UsageError(f"{row['url']}: expected the page under html, or its file under path")
+    return row["path"]
+
+
+def page_of(args: argparse.Namespace, settings: config.Settings) -> tuple[bytes, str, str]:
+    """(body, content type, url) of a file or a url."""
+    if not is_url(args.input):
+        return read_file(args.input), "", args.url or Path(args.input).resolve().as_uri()
+    answer = ask(args.input, settings, "page")
+    if answer.drop is not None:
+        raise DataError(f"{args.input}: {answer.drop.reason} {answer.drop.detail}".rstrip())
+    content_type = next((v for n, v in answer.headers if n.lower() == "content-type"), "")
+    return answer.body, content_type, answer.final_url
+
+
+def page_rows(body: bytes, content_type: str, url: str, settings: HtmlSettings, echoed: Row) -> Iterator[Row]:
+    page = read_page(decode_page(body, content_type), url, settings)
+    for found in found_captions(page):
+        text = normalise_caption(found.text)
+        yield echoed | {"page_url": url, "url": found.url, "caption": text, "kind": found.kind, "licence": found.licence}
+
+
+# image
+
+
+def inspect_images(args: argparse.Namespace, settings: config.Settings) -> Iterator[Row]:
+    for source in lines_of_input() if args.input == "-" else [args.input]:
+        yield image_row(source, settings)
+
+
+def image_row(source: str, settings: config.Settings) -> Row:
+    if is_url(source):
+        answer = ask(source, settings, "image")
+        outcome = answer.drop or process_image(answer.body, settings.fetch.image)
+    else:
+        outcome = process_image(read_file(source), settings.fetch.image)
+    return {"source": source} | described(outcome)
+
+
+def described(outcome: Processed | Drop) -> Row:
+    row: Row = dict.fromkeys(("ok", "reason", "detail", "format", "width", "height", "sha256", "phash"))
+    if isinstance(outcome, Drop):
+        return row | {"ok": False, "reason": str(outcome.reason), "detail": outcome.detail}
+    return row | {
+        "ok": True,
+        "reason": "",
+        "detail": "",
+        "format": outcome.format,
+        "width": outcome.original_width,
+        "height": outcome.original_height,
+        "sha256": outcome.sha256,
+        "phash": outcome.phash.hex() if outcome.phash else None,
+    }
+
+
+# robots
+
+
+def inspect_robots(args: argparse.Namespace, settings: config.Settings) -> Iterator[Row]:
+    if args.input == "-" and not args.agent:
+        for row in objects_of_input(["robots", "agent", "url"]):
+            yield robots_row(row["robots"].encode(), row["agent"], row["url"], row)
+        return
+    if not args.agent or not args.url:
+        raise UsageError("inspect robots needs FILE AGENT URL, or JSON lines on standard input")
+    body = sys.stdin.buffer.read() if args.input == "-" else read_file(args.input)
+    yield robots_row(body, args.agent, args.url, {})
+
+
+def robots_row(body: bytes, agent: str, url: str, echoed: Row) -> Row:
+    verdict = parse_robots(body).allows(agent, url)
+    return echoed | {"agent": agent, "url": url, "allowed": verdict.allowed, "rule": verdict.rule}
+
+
+# caption
+
+
+def inspect_captions(args: argparse.Namespace, settings: config.Settings) -> Iterator[Row]:
+    identify = load_identifier(settings.collect.language)
+    for text in lines_of_input() if args.input == "-" else [args.input]:
+        caption = normalise_caption(text)
+        language, probability = identify(caption) if caption else ("und", 0.0)
+        drops = caption_drops(caption, language, probability, settings)
+        yield {"text": text, "language": language, "probability": probability, "drops": drops}
+
+
+def caption_drops(caption: str, language: str, probability: float, settings: config.Settings) -> list[str]:
+    """The reasons of every caption rule of the configuration that says no."""
+    drops: list[Drop | None] = []
+    for step in settings.select.rules:
+        if isinstance(step, CaptionStep):
+            drops.append(judge_caption(caption, step))
+        elif isinstance(step, ContactStep):
+            drops.append(judge_contact(caption, step))
+        elif isinstance(step, LanguageStep):
+            drops.append(judge_language(language, probability, step))
+    return [str(drop.reason) for drop in drops if drop is not None]
+
+

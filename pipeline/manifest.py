@@ -1,0 +1,113 @@
+"""What a run directory says of itself: which stages are done, from what, with which settings.
+
+`manifest/<stage>[.NAME].json` is written last and holds nothing that a clock or a machine put there;
+`<stage>.started.json` is written first; clocks go to `<stage>.log.json`.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from pipeline.errors import UsageError
+from transforms import storage
+from transforms.records import SCHEMA_VERSION
+
+URL_IDENTITY = 1
+
+
+class Stamp(NamedTuple):
+    """What a stage's output depends on."""
+
+    settings: dict[str, Any]  # those that change a row's content
+    inputs: dict[str, str]  # name → digest
+
+    @property
+    def fingerprint(self) -> str:
+        return digest_of({"settings": self.settings, "inputs": self.inputs, "schema_version": SCHEMA_VERSION})
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 (hex) of a value as canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Manifests:
+    """The `manifest/` folder of a run."""
+
+    def __init__(self, run: str) -> None:
+        self._folder = storage.join(run, "manifest")
+
+    def read(self, label: str) -> dict[str, Any] | None:
+        """The manifest of a finished stage, or None."""
+        return self._read(f"{label}.json")
+
+    def started(self, label: str) -> dict[str, Any] | None:
+        return self._read(f"{label}.started.json")
+
+    def log(self, label: str) -> dict[str, Any] | None:
+        return self._read(f"{label}.log.json")
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        path = storage.join(self._folder, name)
+        if not storage.exists(path):
+            return None
+        try:
+            return json.loads(storage.read_bytes(path))
+        except ValueError as error:
+            raise UsageError(f"{path}: not readable as JSON ({error}); delete it to run the stage again") from error
+
+    def start(self, label: str, stamp: Stamp) -> None:
+        self._write(f"{label}.started.json", {"stage": label, "fingerprint": stamp.fingerprint, **stamp._asdict()})
+
+    def finish(self, label: str, stamp: Stamp, facts: dict[str, Any], log: dict[str, Any]) -> None:
+        """Write the log, then, last of all, the manifest."""
+        self._write(f"{label}.log.json", log)
+        whole = {"stage": label, "fingerprint": stamp.fingerprint, "schema_version": SCHEMA_VERSION}
+        whole |= {"url_identity": URL_IDENTITY, **stamp._asdict(), **facts}
+        self._write(f"{label}.json", whole)
+
+    def _write(self, name: str, value: Any) -> None:
+        data = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        storage.publish(storage.join(self._folder, name), data.encode())
+
+    def forget(self, label: str) -> None:
+        for name in (f"{label}.json", f"{label}.started.json", f"{label}.log.json"):
+            storage.delete(storage.join(self._folder, name))
+
+    def labels(self, stage: str) -> list[str]:
+        """The labels under which a stage has been started here: `select.main`, `select.strict`, ..."""
+        names = storage.list_names(self._folder, f"{stage}*.started.json")
+        return [n.removesuffix(".started.json") for n in names if n.split(".")[0] == stage]
+
+
+def outputs_of(folder: str, names: Iterable[str]) -> dict[str, str]:
+    """name → SHA-256 (hex) of the files of `folder` that commit something."""
+    digests = {}
+    for name in names:
+        with storage.open_for_reading(storage.join(folder, name)) as file:
+            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
+
+
+def digest_of_input(path: str) -> str:
+    """A digest of a user's file: its size and its first and last MiB. Whole reads of terabytes cost too much here."""
+    size = storage.size_bytes(path)
+    mib = 1 << 20
+    head = storage.read_range(path, 0, mib)
+    tail = storage.read_range(path, max(0, size - mib), mib)
+    return hashlib.sha256(b"%d:" % size + head + tail).hexdigest()
+
+
+def differing_keys(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """The dotted keys at which two settings differ, with both values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(set(old) | set(new))
+        return [line for k in keys for line in differing_keys(old.get(k), new.get(k), f"{prefix}.{k}" if prefix else k)]
+    return [] if old == new else [f"{prefix}: {_short(old)} → {_short(new)}"]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

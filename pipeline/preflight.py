@@ -1,0 +1,86 @@
+"""What is checked before any work, so that nothing is found out after an hour."""
+
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.errors import UsageError
+from pipeline.fetching import check_contact
+from pipeline.manifest import Manifests
+from transforms.select.judge import load_function
+from transforms.select.settings import UserStep
+
+MIN_FREE_BYTES = 256 * 1024 * 1024
+
+
+def check_before_work(c: Any, stages: Sequence[Any]) -> None:
+    """Sources, contact, model, user rules, space. Raises UsageError naming the key and the remedy."""
+    left = {s.name for s in stages if Manifests(c.run).read(s.label(c.name)) is None}
+    if "collect" in left:
+        check_sources(c)
+    if "score" in left and c.settings.score.enabled:
+        check_model(c.settings.score)
+    if "select" in left:
+        check_user_rules(c.settings)
+    if left:
+        check_space(c.run)
+    check_slices(c, left)
+
+
+def check_sources(c: Any) -> None:
+    """Seeds are there, tables have their columns, foreign hosts get a contact."""
+    from pipeline.stages import table_files, warc_files
+    from transforms.collect.tables import TableError, check_table
+
+    warc_files(c.settings)
+    collect = c.settings.collect
+    try:
+        for path in table_files(c.settings):
+            check_table(path, collect.tables)
+    except TableError as error:
+        raise UsageError(str(error)) from error
+    if collect.crawl is not None and c.settings.demo is None:
+        for seed in seeds_of(c.settings):
+            check_contact(seed, c.settings.web)
+
+
+def seeds_of(settings: Any) -> list[str]:
+    """The seed pages, from the list and the file. Raises UsageError where there are none, or one is no url."""
+    from transforms.collect.frontier import FrontierError, read_seeds
+
+    try:
+        return read_seeds(settings.collect.crawl)
+    except FrontierError as error:
+        raise UsageError(f"collect.crawl: {error}") from error
+
+
+def check_model(score: Any) -> None:
+    try:
+        from trainer.model import ModelError, check_model_name
+    except ImportError as error:
+        raise UsageError(f"score.model = {score.model} needs torch and open_clip ({error}): "
+                         "pip install 'pairmill[score]', or set score.model=none") from error  # fmt: skip
+    try:
+        check_model_name(score.model, score.pretrained)
+    except ModelError as error:
+        raise UsageError(f"score.model: {error}") from error
+
+
+def check_user_rules(settings: Any) -> None:
+    for step in settings.select.rules:
+        if isinstance(step, UserStep):
+            try:
+                load_function(step.function)
+            except ValueError as error:
+                raise UsageError(str(error)) from error
+
+
+def check_space(run: str) -> None:
+    free = shutil.disk_usage(run).free
+    if free < MIN_FREE_BYTES:
+        raise UsageError(f"{run}: only {free >> 20} MiB free on its disk; free some space or choose another --run-dir")
+
+
+def check_slices(c: Any, left: set[str]) -> None:
+    if c.part != (0, 1) and "collect" in left:
+        raise UsageError("--part slices fetch and score by host: run the same command with --to collect first, without it")

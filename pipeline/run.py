@@ -1,0 +1,150 @@
+"""Drives the stages of one run directory: skips what is done, goes on with what is half done, refuses what changed."""
+
+import contextlib
+import os
+import platform
+import resource
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+from pipeline import __version__, layout
+from pipeline.config import Settings, as_yaml
+from pipeline.demo_web import serving_demo
+from pipeline.engine import Engine
+from pipeline.errors import RunError, UsageError
+from pipeline.manifest import Manifests, Stamp, differing_keys
+from pipeline.preflight import check_before_work
+from pipeline.progress import Progress
+from pipeline.report.report import write_report
+from pipeline.stages import STAGE_NAMES, STAGES, Context, Stage
+from transforms import storage
+
+VERSIONED = ("apache-beam", "pyarrow", "pillow", "numpy", "torch", "open_clip_torch", "selectolax", "pdqhash")
+
+
+def run_stages(
+    settings: Settings,
+    run: str,
+    *,
+    name: str = "main",
+    first: str | None = None,
+    last: str = "pack",
+    part: tuple[int, int] = (0, 1),
+    options: tuple[str, ...] = (),
+    progress: Progress | None = None,
+    keep_settings: bool = False,
+) -> bool:
+    """Bring a run directory to the end of stage `last`; True when it is there, False when other slices are missing.
+
+    With `keep_settings`, run.yaml stays as it is. `first` permits its stage and those behind it to be done again with other settings.
+    Raises UsageError before any work, DataError from a guard, RunError where the work failed.
+    """
+    run = os.path.abspath(run)
+    chosen = stages_between(first or STAGE_NAMES[0], last)
+    engine = Engine(settings.engine, options)
+    with locked(run, part), progress or Progress() as shown:
+        context = Context(run, name, settings, engine, shown, part)
+        check_before_work(context, chosen)
+        if not keep_settings:
+            storage.publish(storage.join(run, "run.yaml"), as_yaml(settings).encode())
+        with serving_demo(context, chosen) as context:
+            complete = all(do_stage(context, stage, redo=first) for stage in chosen)
+    if complete and layout.is_selected(run, name):
+        write_report(run, name, settings.report.thumbnails)
+    return complete
+
+
+def stages_between(first: str, last: str) -> list[Stage]:
+    begin, end = STAGE_NAMES.index(first), STAGE_NAMES.index(last)
+    if begin > end:
+        raise UsageError(f"--from {first} --to {last}: the stages run in the order {', '.join(STAGE_NAMES)}")
+    return list(STAGES[begin : end + 1])
+
+
+@contextlib.contextmanager
+def locked(run: str, part: tuple[int, int]) -> Iterator[None]:
+    """One process a run directory (one a slice, with --part). Raises UsageError where another is at work."""
+    import fcntl
+
+    storage.make_folder(run)
+    path = storage.join(run, f".lock-{part[0]}-of-{part[1]}")
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"{run}: another pairmill is at work here; wait for it, or choose another --run-dir") from error
+        yield
+
+
+def do_stage(c: Context, stage: Stage, redo: str | None) -> bool:
+    """Finish one stage; False when slices of other processes are still missing."""
+    label = stage.label(c.name)
+    stamp = stage.stamp(c)
+    if is_current(c, stage, stamp, redo):
+        c.progress.say(f"{label}: already done")
+        return True
+    manifests = Manifests(c.run)
+    manifests.start(label, stamp)
+    began = datetime.now(UTC)
+    clock = time.monotonic()
+    if not work(c, stage):
+        c.progress.say(f"{label}: this slice is done; others are missing")
+        return False
+    c.progress.end()
+    log = {"started": began.isoformat(timespec="seconds"), "duration_s": round(time.monotonic() - clock, 3)}
+    manifests.finish(label, stamp, stage.facts(c), log | spent() | {"versions": versions()})
+    return True
+
+
+def work(c: Context, stage: Stage) -> bool:
+    try:
+        return stage.work(c)
+    except storage.StorageError as error:
+        raise RunError(f"{stage.name}: {error}") from error
+
+
+def is_current(c: Context, stage: Stage, stamp: Stamp, redo: str | None) -> bool:
+    """Whether a stage is done with these settings and inputs. What is outdated and may be redone is cleared."""
+    manifests = Manifests(c.run)
+    label = stage.label(c.name)
+    known = manifests.read(label) or manifests.started(label)
+    if known is None:
+        return False
+    if known["fingerprint"] == stamp.fingerprint:
+        return manifests.read(label) is not None
+    if stage.frozen and not may_redo(stage, redo):
+        raise UsageError(refusal(c.run, stage, known, stamp))
+    stage.clear(c.run, c.name)
+    return False
+
+
+def may_redo(stage: Stage, redo: str | None) -> bool:
+    return redo is not None and STAGE_NAMES.index(stage.name) >= STAGE_NAMES.index(redo)
+
+
+def refusal(run: str, stage: Stage, known: dict[str, Any], stamp: Stamp) -> str:
+    changed = differing_keys({stage.name: known["settings"], "inputs": known["inputs"]},
+                             {stage.name: stamp.settings, "inputs": stamp.inputs})  # fmt: skip
+    lines = "\n".join(f"  {line}" for line in changed) or "  the version of the files"
+    return (
+        f"{run}: stage {stage.name} was run with other settings:\n{lines}\n"
+        f"use these again, choose another --run-dir, or throw its results away with --from {stage.name}"
+    )
+
+
+def spent() -> dict[str, Any]:
+    """What this process and its children have used so far: seconds of CPU, and the largest one's memory in bytes."""
+    me, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = me.ru_utime + me.ru_stime + children.ru_utime + children.ru_stime
+    return {"cpu_s": round(cpu, 3), "peak_bytes": max(me.ru_maxrss, children.ru_maxrss) * 1024}
+
+
+def versions() -> dict[str, str]:
+    found = {"pairmill": __version__, "python": platform.python_version()}
+    for package in VERSIONED:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found

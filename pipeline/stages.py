@@ -1,0 +1,244 @@
+"""The whole way in one place: a stage is a name, what it depends on, how it works, what it leaves behind."""
+
+import glob
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+
+from pipeline import layout
+from pipeline.config import Settings, content
+from pipeline.crawl import crawl
+from pipeline.engine import Engine
+from pipeline.errors import UsageError
+from pipeline.fetching import fetch, fetch_facts
+from pipeline.manifest import Manifests, Stamp, digest_of, digest_of_input, outputs_of
+from pipeline.packing import finish_shards
+from pipeline.progress import Progress
+from transforms import storage
+from transforms.collect.transform import Collect, collect_steps
+from transforms.pack.transform import Pack
+from transforms.records import Unit
+from transforms.parquet import count_rows
+from transforms.score.transform import ScoreParts
+from transforms.select.transform import Select
+
+
+class Context(NamedTuple):
+    """What a stage is given."""
+
+    run: str
+    name: str  # of the selection
+    settings: Settings
+    engine: Engine
+    progress: Progress
+    part: tuple[int, int]  # (I, N): this process does the hosts of slice I of N
+
+    @property
+    def manifests(self) -> Manifests:
+        return Manifests(self.run)
+
+    def digest(self, label: str) -> str:
+        """The digest of a finished stage's output. Raises UsageError where it is not finished."""
+        manifest = self.manifests.read(label)
+        if manifest is None:
+            raise UsageError(f"{self.run}: stage {label} is not finished; run it first")
+        return manifest["outputs_digest"]
+
+
+class Stage(NamedTuple):
+    """One stage. `work` may be called again at any time and goes on where it stopped."""
+
+    name: str
+    named: bool  # several results may stand side by side, one a NAME
+    frozen: bool  # changed settings are refused, because a redo would cost requests or a GPU
+    folders: tuple[str, ...]  # what it writes; {name} is the selection's
+    stamp: Callable[[Context], Stamp]
+    work: Callable[[Context], bool]  # False: other slices of the work are still missing
+    facts: Callable[[Context], dict[str, Any]]
+
+    def label(self, name: str) -> str:
+        return f"{self.name}.{name}" if self.named else self.name
+
+    def clear(self, run: str, name: str) -> None:
+        """Remove what the stage wrote, its manifest first."""
+        Manifests(run).forget(self.label(name))
+        for folder in self.folders:
+            storage.delete_folder(storage.join(run, folder.format(name=name)))
+
+
+# collect
+
+
+def collect_stamp(c: Context) -> Stamp:
+    collect = c.settings.collect
+    settings = content(collect) | {"web": content(c.settings.web)}
+    if collect.judge_early:
+        settings["early"] = [content(step) for step in c.settings.select.rules]
+    if c.settings.demo is not None:
+        settings["demo"] = content(c.settings.demo)
+    files = [*warc_files(c.settings), *table_files(c.settings)]
+    return Stamp(settings, {path: digest_of_input(path) for path in files})
+
+
+def warc_files(settings: Settings) -> list[str]:
+    warc = settings.collect.warc
+    return _expand("collect.warc.paths", warc.paths) if warc else []
+
+
+def table_files(settings: Settings) -> list[str]:
+    tables = settings.collect.tables
+    return _expand("collect.tables.paths", tables.paths) if tables else []
+
+
+def _expand(key: str, patterns: Iterable[str]) -> list[str]:
+    files: list[str] = []
+    for pattern in patterns:
+        found = sorted(p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p))
+        if not found:
+            raise UsageError(f"{key}: {pattern} matches no file; give a file or a pattern such as 'tables/*.parquet'")
+        files += found
+    return [os.path.abspath(p) for p in dict.fromkeys(files)]
+
+
+def input_units(c: Context) -> list[Unit]:
+    """Every file that collect reads: what our crawl wrote, the WARCs and the tables of the configuration."""
+    pages = storage.join(c.run, layout.PAGES)
+    ours = [storage.join(layout.PAGES, n) for n in storage.list_names(pages, "*.warc.gz")]
+    warcs = [*ours, *warc_files(c.settings)]
+    kinds = [("warc", p) for p in warcs] + [("table", p) for p in table_files(c.settings)]
+    return [Unit(kind, path, place) for place, (kind, path) in enumerate(kinds)]
+
+
+def collect(c: Context) -> bool:
+    if c.settings.collect.crawl is not None:
+        crawl(c.run, c.settings, c.engine, c.progress)
+    for folder in (layout.CANDIDATES, layout.REJECTS):
+        storage.delete_folder(storage.join(c.run, folder))
+    units = input_units(c)
+    c.progress.stage("collect", len(units), "files")
+    early = c.settings.select.rules if c.settings.collect.judge_early else ()
+    transform = Collect(c.run, c.settings.collect, c.settings.web, early)
+    c.engine.run(lambda p: p | "Inputs" >> beam.Create(units) | transform)
+    return True
+
+
+def collect_facts(c: Context) -> dict[str, Any]:
+    folder = storage.join(c.run, layout.CANDIDATES)
+    parts = storage.list_names(folder, "part-*.parquet")
+    counts = {"candidates": sum(count_rows(storage.join(folder, n)) for n in parts)}
+    return _facts(outputs_of(folder, parts), counts) | {"steps": collect_steps(c.settings.collect)}
+
+
+def _facts(outputs: dict[str, str], counts: dict[str, int]) -> dict[str, Any]:
+    return {"outputs": outputs, "outputs_digest": digest_of(outputs), "counts": counts}
+
+
+# fetch
+
+
+def fetch_stamp(c: Context) -> Stamp:
+    settings = content(c.settings.fetch) | {"web": content(c.settings.web)}
+    return Stamp(settings, {"candidates": c.digest("collect")})
+
+
+def fetch_stage(c: Context) -> bool:
+    rows = c.manifests.read("collect")["counts"]["candidates"]  # type: ignore[index]
+    return fetch(c.run, rows, c.settings, c.engine, c.progress, c.part)
+
+
+# score
+
+
+def score_stamp(c: Context) -> Stamp:
+    score = c.settings.score
+    inputs = {"images": c.digest("fetch")} | {f"model/{os.path.basename(p)}": digest_of_input(p)
+                                              for p in model_files(score.model)}  # fmt: skip
+    return Stamp(content(score) | {"model": score.label}, inputs)
+
+
+def model_files(model: str) -> list[str]:
+    """The files of a local model; none for a name that open_clip knows."""
+    if os.path.isdir(model):
+        return sorted(p for p in glob.glob(os.path.join(model, "open_clip_*")) if os.path.isfile(p))
+    return [model] if os.path.isfile(model) else []
+
+
+def score(c: Context) -> bool:
+    index, count = c.part
+    stems = layout.part_stems(c.run)
+    mine = [s for number, s in enumerate(stems) if number % count == index]
+    if c.settings.score.enabled:
+        folder = storage.join(c.run, layout.SCORES)
+        c.progress.stage("score", len(mine), "parts", lambda: len(storage.list_names(folder, "*.parquet")))
+        c.engine.run(lambda p: p | "Parts" >> beam.Create(mine) | ScoreParts(c.run, c.settings.score))
+        return len(layout.part_stems(c.run, layout.SCORES)) == len(stems)
+    return True
+
+
+def score_facts(c: Context) -> dict[str, Any]:
+    folder = storage.join(c.run, layout.SCORES)
+    names = storage.list_names(folder, "*.parquet")
+    storage.sweep(folder, set(storage.list_names(folder)))
+    return _facts(outputs_of(folder, names), {"scores": sum(count_rows(storage.join(folder, n)) for n in names)})
+
+
+# select
+
+
+def select_stamp(c: Context) -> Stamp:
+    return Stamp(content(c.settings.select), {"images": c.digest("fetch"), "scores": c.digest("score")})
+
+
+def select(c: Context) -> bool:
+    storage.delete_folder(layout.selection_folder(c.run, c.name))
+    stems = layout.part_stems(c.run)
+    c.progress.stage("select", len(stems), "parts")
+    transform = Select(c.run, c.name, c.settings.select)
+    c.engine.run(lambda p: p | "Parts" >> beam.Create(stems) | transform)
+    return True
+
+
+def select_facts(c: Context) -> dict[str, Any]:
+    folder = layout.selection_folder(c.run, c.name)
+    names = storage.list_names(folder, "*.parquet")
+    counts = {"candidates": sum(count_rows(storage.join(folder, n)) for n in names)}
+    return _facts(outputs_of(folder, names), counts) | {"steps": c.settings.select.labels()}
+
+
+# pack
+
+
+def pack_stamp(c: Context) -> Stamp:
+    return Stamp(content(c.settings.pack), {"selection": c.digest(f"select.{c.name}")})
+
+
+def pack(c: Context) -> bool:
+    folder = layout.shards_folder(c.run, c.name)
+    storage.delete_folder(folder)
+    storage.make_folder(folder)
+    stems = layout.part_stems(c.run, storage.join("selection", c.name))
+    c.progress.stage("pack", len(stems), "parts")
+    c.engine.run(lambda p: p | "Parts" >> beam.Create(stems) | Pack(c.run, c.name, c.settings.pack))
+    finish_shards(folder)
+    return True
+
+
+def pack_facts(c: Context) -> dict[str, Any]:
+    folder = layout.shards_folder(c.run, c.name)
+    names = [n for n in storage.list_names(folder) if n != "README.md"]
+    samples = sum(count_rows(storage.join(folder, n)) for n in storage.list_names(folder, "*.parquet"))
+    return _facts(outputs_of(folder, names), {"samples": samples})
+
+
+STAGES = (
+    Stage("collect", False, True, ("pages", "candidates", "rejects"), collect_stamp, collect, collect_facts),
+    Stage("fetch", False, True, ("images",), fetch_stamp, fetch_stage, fetch_facts),
+    Stage("score", False, True, ("scores",), score_stamp, score, score_facts),
+    Stage("select", True, False, ("selection/{name}",), select_stamp, select, select_facts),
+    Stage("pack", True, False, ("shards/{name}",), pack_stamp, pack, pack_facts),
+)
+
+STAGE_NAMES = tuple(stage.name for stage in STAGES)
+

@@ -1,0 +1,71 @@
+"""`pairmill status`: stages done, parts left, rates, time left. Read from the run directory alone, at any time."""
+
+import json
+import os
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import layout
+from pipeline.manifest import Manifests
+from pipeline.plan import stage_state
+from pipeline.stages import STAGES
+from transforms import storage
+
+
+def status_of(run: str) -> dict[str, Any]:
+    """{"run", "stages": [{"stage", "state", "parts_done", "parts", "parts_per_s", "left_s", "duration_s", "counts"}]}"""
+    manifests = Manifests(run)
+    labels = [(s.name, label) for s in STAGES for label in (manifests.labels(s.name) or [s.label("main")])]
+    return {"run": run, "stages": [stage_status(run, manifests, stage, label) for stage, label in labels]}
+
+
+def stage_status(run: str, manifests: Manifests, stage: str, label: str) -> dict[str, Any]:
+    state = stage_state(manifests, label)
+    row: dict[str, Any] = {"stage": label, "state": state}
+    if state == "done":
+        row["counts"] = manifests.read(label)["counts"]  # type: ignore[index]
+        row["duration_s"] = (manifests.log(label) or {}).get("duration_s")
+    if state == "begun":
+        row |= parts_of(run, stage, label)
+    return row
+
+
+def parts_of(run: str, stage: str, label: str) -> dict[str, Any]:
+    """Parts done and left of a stage at work, and the rate since the first of them."""
+    total, folder = {
+        "fetch": (planned_parts(run), layout.IMAGES),
+        "score": (len(layout.part_stems(run)), layout.SCORES),
+    }.get(stage, (None, None))
+    if folder is None or total is None:
+        return {}
+    names = layout.part_stems(run, folder)
+    row: dict[str, Any] = {"parts_done": len(names), "parts": total}
+    if names:
+        began = os.path.getmtime(storage.join(run, "manifest", f"{label}.started.json"))
+        rate = len(names) / max(time.time() - began, 0.001)
+        row |= {"parts_per_s": round(rate, 4), "left_s": round((total - len(names)) / rate, 1)}
+    return row
+
+
+def planned_parts(run: str) -> int | None:
+    path = storage.join(run, layout.IMAGES, "plan", "0000.json")
+    return json.loads(storage.read_bytes(path))["parts"] if storage.exists(path) else None
+
+
+def print_status(status: dict[str, Any]) -> None:
+    table = Table("stage", "state", "parts", "time", "counts", title=status["run"])
+    for row in status["stages"]:
+        parts = f"{row['parts_done']} of {row['parts']}" if "parts" in row else ""
+        seconds = f"{row['left_s']:.0f} s left" if "left_s" in row else duration(row.get("duration_s"))
+        counts = ", ".join(f"{n:,} {what}" for what, n in row.get("counts", {}).items())
+        table.add_row(row["stage"], row["state"], parts, seconds, counts)
+    Console().print(table)
+
+
+def duration(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f} s"
+
+

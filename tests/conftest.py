@@ -1,0 +1,36 @@
+"""What every test may use: records filled with plausible values, and the engine in one process."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))  # helpers that several folders share
+
+from helpers import samples  # noqa: E402
+
+
+@pytest.fixture
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture
+def make():
+    """The builders of records."""
+    return samples
+
+
+@pytest.fixture
+def digest_of_folder():
+    """SHA-256 over the names and bytes of a folder's files, recursively."""
+
+    def digest(folder: Path) -> str:
+        whole = hashlib.sha256()
+        for path in sorted(p for p in Path(folder).rglob("*") if p.is_file()):
+            whole.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+        return whole.hexdigest()
+
+    return digest

@@ -1,0 +1,47 @@
+"""Objects appear whole under their final name, or not at all."""
+
+import errno
+import os
+
+import pytest
+
+from transforms import storage
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    path = str(tmp_path / "object")
+    with pytest.raises(KeyError), storage.publishing(path) as file:
+        file.write(b"half")
+        raise KeyError
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_is_a_clear_error(tmp_path):
+    path = str(tmp_path / "object")
+    with pytest.raises(storage.StorageError, match="free some space"), storage.publishing(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_first_of_two_attempts_stays(tmp_path):
+    path = str(tmp_path / "object")
+    storage.publish(path, b"first", keep_first=True)
+    storage.publish(path, b"second", keep_first=True)
+    assert storage.read_bytes(path) == b"first"
+    assert os.listdir(tmp_path) == ["object"]
+
+
+def test_temporary_names_are_never_listed_and_always_swept(tmp_path):
+    (tmp_path / f"{storage.TEMPORARY_PREFIX}abc-object").write_bytes(b"")
+    (tmp_path / "kept").write_bytes(b"")
+    (tmp_path / "unnamed").write_bytes(b"")
+    assert storage.list_names(str(tmp_path)) == ["kept", "unnamed"]
+    storage.sweep(str(tmp_path), {"kept"})
+    assert os.listdir(tmp_path) == ["kept"]
+
+
+def test_ranges(tmp_path):
+    storage.publish(str(tmp_path / "x"), b"0123456789")
+    assert storage.read_range(str(tmp_path / "x"), 3, 4) == b"3456"
+    with pytest.raises(storage.StorageError, match="missing"):
+        storage.read_range(str(tmp_path / "missing"), 0, 1)

@@ -1,0 +1,90 @@
+"""One task of a crawl round: asks its pages politely, writes what they answered as WARC. No Beam."""
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import BinaryIO
+
+from filters.reasons import Drop, Reason
+from transforms import parquet, storage
+from transforms.boundary import Boundary
+from transforms.collect.encoding import decode_page
+from transforms.collect.html import HtmlSettings, read_page
+from transforms.records import CrawlPage, CrawlTarget
+from transforms.warc import WarcWriter
+from transforms.web.client import Answer
+from transforms.web.polite import PoliteWeb
+from transforms.web.settings import WebSettings
+
+HTML_TYPES = ("text/html", "application/xhtml+xml")
+
+
+def round_stem(round_: int, task: int, part: int | None = None) -> str:
+    """The common name of a crawl part's files; without `part`, the task's plan."""
+    return f"{round_:04d}-{task:05d}" + ("" if part is None else f"-{part:05d}")
+
+
+async def crawl_task(run: str, round_: int, task: int, web: WebSettings, html: HtmlSettings) -> int:
+    """Ask the pages of every part that is not committed yet; returns the number of parts. Raises StorageError."""
+    folder = storage.join(run, "pages")
+    plan = parquet.read_rows(storage.join(folder, "plan", f"{round_stem(round_, task)}.parquet"), CrawlTarget)
+    parts = 0
+    async with PoliteWeb(web) as polite:
+        for part, targets in groupby(plan, key=lambda target: target.part):
+            parts += 1
+            name = round_stem(round_, task, part)
+            if not storage.exists(storage.join(folder, f"{name}.parquet")):
+                await _crawl_part(folder, name, [t.url for t in targets], polite, html)
+    return parts
+
+
+async def _crawl_part(folder: str, name: str, urls: Sequence[str], web: PoliteWeb, html: HtmlSettings) -> None:
+    answers = await asyncio.gather(*(web.ask(url, kind="page") for url in urls))
+    with tempfile.TemporaryFile() as file:
+        pages = _write_warc(file, answers, html)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        warc = f"{name}-{digest[:16]}.warc.gz"
+        file.seek(0)
+        storage.publish(storage.join(folder, warc), file.read())
+    named = [p._replace(warc=warc, warc_sha256=digest) for p in pages]
+    parquet.write_rows(storage.join(folder, f"{name}.parquet"), CrawlPage, named, keep_first=True)
+
+
+def _write_warc(file: BinaryIO, answers: Sequence[Answer], html: HtmlSettings) -> list[CrawlPage]:
+    """The answers in plan order, never in order of arrival."""
+    writer = WarcWriter(file)
+    pages = []
+    for answer in answers:
+        drop = answer.drop or _judge_type(answer)
+        if drop is None:
+            date = datetime.fromtimestamp(answer.started_s, UTC)
+            writer.write_response(answer.final_url, answer.status, answer.headers, answer.body, date)
+        pages.append(_page(answer, drop, html))
+    return pages
+
+
+def _judge_type(answer: Answer) -> Drop | None:
+    kind = content_type(answer)
+    if kind.split(";")[0].strip().lower() in HTML_TYPES:
+        return None
+    return Drop(Reason.NOT_HTML, None, kind)
+
+
+def content_type(answer: Answer) -> str:
+    return next((value for name, value in answer.headers if name.lower() == "content-type"), "")
+
+
+def _page(answer: Answer, drop: Drop | None, html: HtmlSettings) -> CrawlPage:
+    page = CrawlPage(answer.url, answer.status, "", None, "", (), "", "")
+    if drop is not None:
+        return page._replace(reason=str(drop.reason), value=drop.value, detail=drop.detail)
+    with Boundary(answer.url) as caught:
+        text = decode_page(answer.body, content_type(answer))
+        links = read_page(text, answer.final_url, html).links
+        return page._replace(links=tuple(sorted(set(links))))
+    assert caught.drop is not None
+    return page._replace(reason=str(caught.drop.reason), detail=caught.drop.detail)

@@ -1,0 +1,111 @@
+"""One part of `images/`: a tar and its Parquet, committed together.
+
+The tar's name carries its digest, the Parquet names its tar and is published last: it *is* the commit. Two attempts
+at one part cannot mix, because the first Parquet that appears stays, and it names its own tar.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from types import TracebackType
+from typing import BinaryIO
+
+import msgspec
+
+from transforms import parquet, storage
+from transforms.records import FetchLog, Image
+from transforms.tar import TarWriter
+
+
+class Spool:
+    """Encoded images of one part, in the order of their arrival; on disk beyond `limit_bytes`."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=limit_bytes)
+        self._places: dict[bytes, tuple[int, int]] = {}
+        self._end = 0
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+
+    def put(self, uid: bytes, data: bytes) -> None:
+        self._file.seek(self._end)
+        self._file.write(data)
+        self._places[uid] = (self._end, len(data))
+        self._end += len(data)
+
+    def get(self, uid: bytes) -> bytes:
+        offset, length = self._places[uid]
+        self._file.seek(offset)
+        return self._file.read(length)
+
+
+def is_committed(folder: str, stem: str) -> bool:
+    return storage.exists(storage.join(folder, f"{stem}.parquet"))
+
+
+def commit_part(
+    folder: str, stem: str, rows: Sequence[tuple[Image, str]], spool: Spool, log: Sequence[FetchLog]
+) -> None:
+    """Publish a part: (row, file extension of its image) in plan order. Raises StorageError."""
+    with tempfile.TemporaryFile() as file:
+        images = _write_tar(file, rows, spool)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        name = f"{stem}-{digest}.tar"
+        _copy(file, storage.join(folder, name))
+    parquet.write_rows(storage.join(folder, f"{stem}.log.parquet"), FetchLog, log)
+    named = [i._replace(tar=name) if i.status == "success" else i for i in images]
+    parquet.write_rows(storage.join(folder, f"{stem}.parquet"), Image, named, keep_first=True)
+
+
+def _write_tar(file: BinaryIO, rows: Sequence[tuple[Image, str]], spool: Spool) -> list[Image]:
+    tar = TarWriter(file)
+    done = [_add_sample(tar, image, extension, spool) for image, extension in rows]
+    tar.close()
+    return done
+
+
+def _add_sample(tar: TarWriter, image: Image, extension: str, spool: Spool) -> Image:
+    """Three members with img2dataset's names: the image, its text, its row."""
+    if image.status != "success":
+        return image
+    data = spool.get(image.uid)
+    offset = tar.add(f"{image.key}.{extension}", data)
+    tar.add(f"{image.key}.txt", image.caption.encode())
+    tar.add(f"{image.key}.json", msgspec.json.encode(sidecar(image)))
+    return image._replace(offset=offset, length=len(data))
+
+
+def sidecar(image: Image) -> dict[str, object]:
+    """img2dataset's columns of a row: the `.json` member."""
+    return {name: getattr(image, name) for name in Image._fields[:11]}
+
+
+def _copy(file: BinaryIO, path: str) -> None:
+    file.seek(0)
+    with storage.publishing(path) as target:
+        while block := file.read(1 << 20):
+            target.write(block)
+
+
+def committed_names(folder: str, pattern: str = "*") -> set[str]:
+    """Every file of `images/` that a commit names: Parquets, their tars, their logs."""
+    names: set[str] = set()
+    for name in storage.list_names(folder, f"{pattern}.parquet"):
+        names.add(name)
+        if not name.endswith(".log.parquet"):
+            names.update(tars_of(storage.join(folder, name)))
+    return names
+
+
+def tars_of(path: str) -> set[str]:
+    """The tars that a part's Parquet names: one, or none where every row failed."""
+    import pyarrow.parquet as pq
+
+    with storage.open_for_reading(path) as file:
+        column = pq.ParquetFile(file).read(["tar"])["tar"]
+    return {t for t in column.unique().to_pylist() if t is not None}

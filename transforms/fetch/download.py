@@ -1,0 +1,199 @@
+"""Fetches one task: its parts in order, its hosts interleaved, each part committed whole. No Beam."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from typing import NamedTuple
+
+from filters import optout
+from filters.reasons import Drop, Reason
+from filters.url import host_of
+from transforms import parquet, storage
+from transforms.boundary import Boundary
+from transforms.fetch.commit import Spool, commit_part, is_committed
+from transforms.fetch.image import Processed, process_image
+from transforms.fetch.plan import stem
+from transforms.fetch.settings import FetchSettings
+from transforms.records import Candidate, FetchLog, Image, PlanRow
+from transforms.warc import read_stored
+from transforms.web.client import Answer
+from transforms.web.polite import PoliteWeb
+from transforms.web.settings import WebSettings
+
+DOWNLOAD_FAILED = "failed_to_download"
+RESIZE_FAILED = "failed_to_resize"
+
+
+class Fetched(NamedTuple):
+    """What one candidate came to."""
+
+    image: Image
+    extension: str  # of the encoded image, "" where there is none
+    log: FetchLog
+
+
+class TaskResult(NamedTuple):
+    """What one task did, this time."""
+
+    parts: int
+    parts_done_before: int
+
+
+async def fetch_task(run: str, round_: int, task: int, fetch: FetchSettings, web: WebSettings) -> TaskResult:
+    """Fetch every part of a task that is not committed yet. Raises StorageError where the disk gives up."""
+    folder = storage.join(run, "images")
+    plan = parquet.read_rows(storage.join(folder, "plan", f"{stem(round_, task)}.parquet"), PlanRow)
+    done = parts = 0
+    with ThreadPoolExecutor(fetch.decode_threads) as pool:
+        async with PoliteWeb(web) as polite:
+            for part, rows in groupby(plan, key=lambda row: row.part):
+                parts += 1
+                name = stem(round_, task, part)
+                if is_committed(folder, name):
+                    done += 1
+                    continue
+                await _fetch_part(folder, name, [r.candidate for r in rows], Fetcher(run, fetch, polite, pool))
+    return TaskResult(parts, done)
+
+
+async def _fetch_part(folder: str, name: str, candidates: Sequence[Candidate], fetcher: "Fetcher") -> None:
+    with Spool(fetcher.settings.spool_bytes) as spool:
+        fetched = await asyncio.gather(*(fetcher.fetch(c, spool) for c in candidates))
+        commit_part(folder, name, [(f.image, f.extension) for f in fetched], spool, [f.log for f in fetched])
+
+
+class Fetcher:
+    """Gets one candidate: by request or from its stored range, through the same decode path."""
+
+    def __init__(self, run: str, settings: FetchSettings, web: PoliteWeb, pool: ThreadPoolExecutor) -> None:
+        self.settings = settings
+        self._run = run
+        self._web = web
+        self._pool = pool
+
+    async def fetch(self, candidate: Candidate, spool: Spool) -> Fetched:
+        answer = _no_answer(candidate.url)
+        with Boundary(candidate.url) as caught:
+            answer = await self._answer(candidate)
+            if answer.drop is not None:
+                return _fetched(candidate, answer, answer.drop)
+            processed = await self._process(answer.body)
+            if isinstance(processed, Processed):
+                spool.put(candidate.uid, processed.data)
+            return _fetched(candidate, answer, processed)
+        assert caught.drop is not None
+        return _fetched(candidate, answer, caught.drop)
+
+    async def _answer(self, candidate: Candidate) -> Answer:
+        if candidate.source.path:
+            return await self._in_thread(_stored_answer, self._run, candidate, self._web.agents)
+        page_url = candidate.captions[0].page_url if candidate.captions else ""
+        return await self._web.ask(candidate.url, kind="image", page_url=page_url)
+
+    async def _process(self, body: bytes) -> Processed | Drop:
+        return await self._in_thread(process_image, body, self.settings.image)
+
+    async def _in_thread(self, work, *arguments):
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+
+
+def _no_answer(url: str) -> Answer:
+    return Answer(url=url, final_url=url, status=None, headers=(), body=b"", redirects=0, address="",
+                  started_s=0.0, duration_s=0.0, bytes_received=0, drop=None)  # fmt: skip
+
+
+def _stored_answer(run: str, candidate: Candidate, agents: Sequence[str]) -> Answer:
+    """The bytes of a stored range, as if they had been asked for just now; its opt-outs hold too."""
+    source = candidate.source
+    stored = read_stored(storage.join(run, source.path), source.offset, source.length)
+    answer = _no_answer(candidate.url)
+    if isinstance(stored, Drop):
+        return answer._replace(drop=stored)
+    headers, body = stored
+    tags = [value for name, value in headers if name.lower() == "x-robots-tag"]
+    drop = optout.judge_headers(tags, agents)
+    return answer._replace(status=200, headers=tuple(headers), body=body, drop=drop)
+
+
+def _header(answer: Answer, name: str) -> str | None:
+    values = [value for header, value in answer.headers if header.lower() == name]
+    return ", ".join(values) if values else None
+
+
+def _fetched(candidate: Candidate, answer: Answer, result: Processed | Drop) -> Fetched:
+    image = _row(candidate, answer)
+    log = FetchLog(
+        candidate.uid,
+        host_of(answer.final_url or candidate.url),
+        answer.address,
+        answer.started_s,
+        answer.duration_s,
+        answer.bytes_received,
+    )
+    if isinstance(result, Drop):
+        return Fetched(_failed(image, result, answer), "", log)
+    return Fetched(_succeeded(image, result), result.extension, log)
+
+
+def _failed(image: Image, drop: Drop, answer: Answer) -> Image:
+    status = DOWNLOAD_FAILED if answer.drop is not None or not answer.body else RESIZE_FAILED
+    message = f"{drop.reason}: {drop.detail}" if drop.detail else str(drop.reason)
+    return image._replace(
+        status=status, error_message=message, reason=str(drop.reason), value=drop.value, detail=drop.detail
+    )
+
+
+def _succeeded(image: Image, done: Processed) -> Image:
+    return image._replace(
+        status="success",
+        width=done.width,
+        height=done.height,
+        original_width=done.original_width,
+        original_height=done.original_height,
+        exif=done.exif,
+        sha256=done.sha256,
+        format=done.format,
+        phash=done.phash,
+        phash_quality=done.phash_quality,
+    )
+
+
+def _row(candidate: Candidate, answer: Answer) -> Image:
+    """The row of an attempt before its outcome is known. A body that was cut off by a clock leaves no trace in it."""
+    whole = answer.body if answer.drop is None else b""
+    return Image(
+        url=candidate.url,
+        caption=candidate.captions[0].text if candidate.captions else "",
+        key=candidate.uid.hex(),
+        status=DOWNLOAD_FAILED,
+        error_message=None,
+        width=None,
+        height=None,
+        original_width=None,
+        original_height=None,
+        exif=None,
+        sha256=hashlib.sha256(whole).hexdigest() if whole else None,
+        uid=candidate.uid,
+        source_uid=candidate.source_uid,
+        captions=candidate.captions,
+        source=candidate.source,
+        extra=candidate.extra,
+        reason=str(Reason.INTERNAL_ERROR),
+        value=None,
+        detail="",
+        http_status=answer.status,
+        original_bytes=len(whole) or None,
+        final_url=answer.final_url if answer.status is not None else None,
+        redirects=answer.redirects if answer.status is not None else None,
+        x_robots_tag=_header(answer, "x-robots-tag"),
+        etag=_header(answer, "etag"),
+        last_modified=_header(answer, "last-modified"),
+        format=None,
+        phash=None,
+        phash_quality=None,
+        tar=None,
+        offset=None,
+        length=None,
+    )

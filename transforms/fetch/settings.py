@@ -1,0 +1,16 @@
+"""Settings of the `fetch` section."""
+
+from pydantic import Field
+
+from filters.rules import Rules, operational
+from transforms.fetch.image import ImageSettings
+
+
+class FetchSettings(Rules):
+    """How candidates are planned into tasks and what becomes of their images."""
+
+    image: ImageSettings = ImageSettings()
+    rows_per_part: int = Field(1_000, ge=1, le=10_000)  # the unit of resume: what a crash can cost
+    rows_per_task: int = Field(10_000, ge=1)  # a task owns its hosts; enough of them to interleave
+    decode_threads: int = operational(2, ge=1, le=64)
+    spool_bytes: int = operational(64 * 1024 * 1024, ge=1)  # of a part's images in memory; beyond it, a temporary file

@@ -1,0 +1,76 @@
+"""A selection to shards, wired: rank, slice, write. Only rows are shuffled; image bytes are read by range at the end."""
+
+from collections.abc import Iterable
+
+import apache_beam as beam
+
+import transforms.coders  # noqa: F401 - registers the record coders
+from transforms.pack.read import kept_samples, kept_uids
+from transforms.pack.settings import PackSettings
+from transforms.pack.shard import write_shard
+from transforms.pack.shuffle import bucket_of, first_ranks, rank_of, shard_of
+from transforms.records import Sample
+
+
+class Pack(beam.PTransform):
+    """Stems of `selection/NAME/` parts to shards; gives the samples of each."""
+
+    def __init__(self, run: str, name: str, settings: PackSettings) -> None:
+        super().__init__()
+        self.run, self.name, self.settings = run, name, settings
+
+    def expand(self, parts: beam.PCollection) -> beam.PCollection:
+        parts = parts | "Spread parts" >> beam.Reshuffle()
+        starts = parts | "Find where shards begin" >> ShardStarts(self.run, self.name, self.settings)
+        return (
+            parts
+            | "Read samples" >> beam.FlatMap(read_samples, self.run, self.name, self.settings.seed)
+            .with_output_types(Sample)
+            | "Into shards" >> beam.Map(keyed_by_shard, beam.pvalue.AsIter(starts))
+            .with_output_types(tuple[int, Sample])
+            | "One list a shard" >> beam.GroupByKey()
+            | "Write shard" >> beam.MapTuple(write_one, self.run, self.name)
+        )  # fmt: skip
+
+
+class ShardStarts(beam.PTransform):
+    """The rank at which each shard begins; a few bytes a sample are shuffled to find it."""
+
+    def __init__(self, run: str, name: str, settings: PackSettings) -> None:
+        super().__init__()
+        self.run, self.name, self.settings = run, name, settings
+
+    def expand(self, parts: beam.PCollection) -> beam.PCollection:
+        ranks = parts | "Rank" >> beam.FlatMap(
+            read_ranks, self.run, self.name, self.settings.seed
+        ).with_output_types(tuple[int, bytes])
+        counts = (
+            ranks
+            | "Buckets" >> beam.Keys().with_output_types(int)
+            | "Count" >> beam.combiners.Count.PerElement()
+            | "All counts" >> beam.combiners.ToDict()
+        )
+        return (
+            ranks
+            | "One list a bucket" >> beam.GroupByKey()
+            | "First ranks" >> beam.FlatMapTuple(first_ranks, beam.pvalue.AsSingleton(counts),
+                                                 self.settings.samples_per_shard)
+        )  # fmt: skip
+
+
+def read_ranks(part: str, run: str, name: str, seed: int) -> list[tuple[int, bytes]]:
+    ranks = [rank_of(uid, seed) for uid in kept_uids(run, name, part)]
+    return [(bucket_of(rank), rank) for rank in ranks]
+
+
+def read_samples(part: str, run: str, name: str, seed: int) -> Iterable[Sample]:
+    return kept_samples(run, name, part, seed)
+
+
+def keyed_by_shard(sample: Sample, starts: Iterable[tuple[int, bytes]]) -> tuple[int, Sample]:
+    return shard_of(sample.rank, [rank for _, rank in sorted(starts)]), sample
+
+
+def write_one(number: int, samples: Iterable[Sample], run: str, name: str) -> int:
+    return write_shard(number, samples, run, f"{run}/shards/{name}")
+

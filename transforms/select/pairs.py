@@ -1,0 +1,83 @@
+"""The rows of one part as pairs: images joined with their scores, and what became of each as `Selected`. Pure."""
+
+from collections.abc import Iterator, Mapping
+
+from filters.reasons import Drop
+from transforms import parquet, storage
+from transforms.records import Image, Pair, Score, ScoredCaption, Selected
+
+
+def read_part(run: str, stem: str) -> Iterator[Pair | Selected]:
+    """A Pair for each fetched image of a part, a dropped Selected for each that was not fetched."""
+    scores = read_scores(run, stem)
+    images = parquet.read_rows(storage.join(run, "images", f"{stem}.parquet"), Image)
+    for row, image in enumerate(images):
+        yield pair_of(image, stem, row, scores) if image.status == "success" else _not_fetched(image, stem, row)
+
+
+def read_scores(run: str, stem: str) -> Mapping[tuple[bytes, bytes], float]:
+    """(uid, caption id) → similarity; empty where nothing was scored."""
+    path = storage.join(run, "scores", f"{stem}.parquet")
+    if not storage.exists(path):
+        return {}
+    return {(s.uid, s.caption_id): s.similarity for s in parquet.read_rows(path, Score)}
+
+
+def _not_fetched(image: Image, stem: str, row: int) -> Selected:
+    return Selected(
+        image.uid, image.url, False, "fetch", image.reason, image.value, image.detail, (), None, stem, row
+    )
+
+
+def pair_of(image: Image, stem: str, row: int, scores: Mapping[tuple[bytes, bytes], float]) -> Pair:
+    captions = [ScoredCaption(c, scores.get((image.uid, c.id))) for c in image.captions]
+    return Pair(
+        image.uid,
+        image.url,
+        stem,
+        row,
+        image.sha256 or "",
+        image.phash or b"",
+        image.phash_quality or 0,
+        image.original_width or 0,
+        image.original_height or 0,
+        image.original_bytes or 0,
+        tuple(sorted(captions, key=caption_order)),
+    )
+
+
+def caption_order(scored: ScoredCaption) -> tuple[float, int, bytes]:
+    """Sorts the best caption first: by similarity, then by how often the web says it, then by its hash."""
+    similarity = scored.similarity if scored.similarity is not None else -2.0
+    return -similarity, -scored.caption.count, scored.caption.id
+
+
+def best_similarity(pair: Pair) -> float | None:
+    return pair.captions[0].similarity if pair.captions else None
+
+
+def standing(pair: Pair) -> tuple[int, float, bytes]:
+    """Sorts the best member of a group of duplicates highest: pixels, then similarity, then uid."""
+    similarity = best_similarity(pair)
+    return pair.width * pair.height, similarity if similarity is not None else -2.0, pair.uid
+
+
+def dropped(pair: Pair, step: str, drop: Drop) -> Selected:
+    return Selected(
+        pair.uid,
+        pair.url,
+        False,
+        step,
+        str(drop.reason),
+        drop.value,
+        drop.detail,
+        (),
+        best_similarity(pair),
+        pair.part,
+        pair.row,
+    )
+
+
+def kept(pair: Pair, max_captions: int) -> Selected:
+    ids = tuple(scored.caption.id for scored in pair.captions[:max_captions])
+    return Selected(pair.uid, pair.url, True, "", "", None, "", ids, best_similarity(pair), pair.part, pair.row)

@@ -1,0 +1,379 @@
+"""WARC files (ISO 28500): reads those of every tool, reads one record by its range, writes ours.
+
+Files that end early or are damaged are read up to the break; the break itself is an entry.
+"""
+
+import base64
+import binascii
+import gzip
+import hashlib
+import io
+import os
+import re
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import BinaryIO, NamedTuple
+
+from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
+
+from filters.reasons import Drop, Reason
+from transforms import storage
+from transforms.content_coding import Decoded, decode_content, unchunk
+
+Headers = tuple[tuple[str, str], ...]
+
+MAX_BODY_BYTES = 64 << 20  # of one page or image, as stored and as decoded; Common Crawl cuts at 1 MiB
+HTML_TYPES = ("text/html", "application/xhtml+xml")
+REDIRECTS = (301, 302, 303, 307, 308)
+_ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"  # such a file starts with the dictionary of all its records
+_GZIP = b"\x1f\x8b"
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})")
+_HTML_START = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)", re.I | re.S
+)
+_IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM")
+
+
+class WarcEntry(NamedTuple):
+    """Something in a WARC file that `collect` can use, or a break in it."""
+
+    kind: str  # page | image | redirect | problem
+    url: str  # "" for a break of the file itself
+    content_type: str = ""
+    headers: Headers = ()  # of the HTTP answer
+    body: bytes = b""  # of a page: decoded, and cut at the cap
+    offset: int = 0  # bytes; of the record, or of its gzip member, in the file
+    length: int = 0  # bytes; 0 where the record has no range of its own
+    location: str = ""  # of a redirect, as written
+    reason: Reason | None = None  # of a problem
+    detail: str = ""
+
+
+class HttpAnswer(NamedTuple):
+    """A stored answer. The body is as stored: chunked and compressed, where the archive kept it so."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def read_warc(path: str, max_body_bytes: int = MAX_BODY_BYTES) -> Iterator[WarcEntry]:
+    """Pages, images and redirects of a WARC file (plain, .gz or .zst), in its order. Raises StorageError."""
+    with storage.open_for_reading(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            return
+        ranged = file.read(4) != _ZSTD_DICTIONARY
+        file.seek(0)
+        before, waiting = -1, _Waiting(-1, None)
+        for found in _records(file, max_body_bytes):
+            if isinstance(found, Drop):
+                yield from waiting.entry(before, size, ranged)
+                yield _problem(found)
+                return
+            yield from waiting.entry(before, found.offset, ranged)
+            before, waiting = waiting.offset, found
+        yield from waiting.entry(before, size, ranged)
+        yield from _missing_end(file, waiting.offset, size)
+
+
+class _Waiting(NamedTuple):
+    """A record whose length is known once the next one begins."""
+
+    offset: int
+    found: WarcEntry | None
+
+    def entry(self, before: int, after: int, ranged: bool) -> Iterator[WarcEntry]:
+        """The entry with its range. Records that share a gzip member have none: only the first could be reached."""
+        if self.found is None:
+            return
+        if ranged and before < self.offset < after:
+            yield self.found._replace(offset=self.offset, length=after - self.offset)
+        elif self.found.kind == "image":
+            text = "the record shares its compressed block with others: rewrite the file with one gzip member a record"
+            yield WarcEntry("problem", self.found.url, reason=Reason.STORED_RANGE_UNREADABLE, detail=text)
+        else:
+            yield self.found
+
+
+def _records(file: BinaryIO, max_body_bytes: int) -> Iterator[_Waiting | Drop]:
+    """Every record with what it is good for; a Drop, as the last one, where the file breaks."""
+    records = iter(ArchiveIterator(file, parse_http=False, quirks_mode=True))
+    while True:
+        try:
+            record = next(records, None)
+            if record is None:
+                return
+            offset = record.stream_pos
+            found = _entry(record, max_body_bytes)
+        except (OSError, ValueError) as error:
+            yield Drop(Reason.ARCHIVE_BROKEN, detail=f"{error}; what stands before is read")
+            return
+        if isinstance(found, Drop):
+            yield found
+            return
+        yield _Waiting(offset, found)
+
+
+def _problem(drop: Drop, url: str = "") -> WarcEntry:
+    return WarcEntry("problem", url, reason=drop.reason, detail=drop.detail)
+
+
+def _missing_end(file: BinaryIO, offset: int, size: int) -> Iterator[WarcEntry]:
+    """A break where the file ends inside its last gzip member, or holds no record at all."""
+    if offset < 0:
+        yield _problem(Drop(Reason.ARCHIVE_BROKEN, detail="no record in the file"))
+        return
+    file.seek(offset)
+    if offset < size and not _is_whole(file):
+        yield _problem(Drop(Reason.ARCHIVE_BROKEN, detail="the file ends inside a record; what stands before is read"))
+
+
+def _is_whole(file: BinaryIO) -> bool:
+    """Whether the gzip members from here on are complete; plain records were checked by their length."""
+    data = file.read(1 << 20)
+    if not data.startswith(_GZIP):
+        return True
+    member = zlib.decompressobj(wbits=31)
+    while data:
+        try:
+            member.decompress(data, 1 << 20)
+        except zlib.error:
+            return False
+        while member.unconsumed_tail:
+            member.decompress(member.unconsumed_tail, 1 << 20)
+        data = member.unused_data
+        if member.eof:
+            member = zlib.decompressobj(wbits=31)
+            if not data:
+                data = file.read(1 << 20)
+                if not data:
+                    return True
+            continue
+        data = file.read(1 << 20)
+    return False
+
+
+def _entry(record: WarcRecord, max_body_bytes: int) -> WarcEntry | Drop | None:
+    """What a record is good for; a Drop where the file ends inside it."""
+    kind = record.record_type
+    if kind not in (WarcRecordType.response, WarcRecordType.resource):
+        return _check_length(record.consume(), record.content_length)
+    block = _read(record, min(record.content_length, max_body_bytes))
+    if len(block) < min(record.content_length, max_body_bytes):
+        return Drop(Reason.ARCHIVE_BROKEN, detail="the file ends inside a record; what stands before is read")
+    url = _target(record)
+    if not url.lower().startswith(("http://", "https://")):
+        return None
+    if len(block) == record.content_length and not _digest_holds(record.headers.get("WARC-Block-Digest"), block):
+        return _problem(Drop(Reason.ARCHIVE_BROKEN, detail="the block does not have its WARC-Block-Digest"), url)
+    answer = _answer(record, block)
+    return _judge_answer(url, answer, max_body_bytes) if answer is not None else None
+
+
+def _check_length(consumed: int | None, length: int) -> Drop | None:
+    if consumed is not None and consumed < length:
+        return Drop(Reason.ARCHIVE_BROKEN, detail="the file ends inside a record; what stands before is read")
+    return None
+
+
+def _read(record: WarcRecord, length: int) -> bytes:
+    parts: list[bytes] = []
+    while length > 0 and (part := record.reader.read(min(length, 1 << 20))):
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+def _target(record: WarcRecord) -> str:
+    """The url of a record; old wget writes it in angle brackets."""
+    return (record.headers.get("WARC-Target-URI") or "").strip().removeprefix("<").removesuffix(">")
+
+
+def _digest_holds(digest: str | None, block: bytes) -> bool:
+    """False where the block is another one than its writer saw; a digest that cannot be checked holds."""
+    algorithm, mark, expected = (digest or "").partition(":")
+    algorithm = algorithm.strip().lower().replace("-", "")
+    if not mark or algorithm not in ("sha1", "sha256", "md5"):
+        return True
+    found = hashlib.new(algorithm, block, usedforsecurity=False).digest()
+    expected = expected.strip()
+    try:
+        return (
+            found in (binascii.unhexlify(expected),) if len(expected) == 2 * len(found) else found == _base32(expected)
+        )
+    except ValueError:
+        return True
+
+
+def _base32(text: str) -> bytes:
+    return base64.b32decode(text.upper() + "=" * (-len(text) % 8))
+
+
+def _answer(record: WarcRecord, block: bytes) -> HttpAnswer | None:
+    """The HTTP answer in a response record; a resource record is one without HTTP."""
+    content_type = record.headers.get("Content-Type") or ""
+    if record.record_type == WarcRecordType.resource and not content_type.lower().startswith("application/http"):
+        return HttpAnswer(200, (("Content-Type", content_type),), block)
+    return parse_http(block)
+
+
+def parse_http(block: bytes) -> HttpAnswer | None:
+    """Status, headers and stored body of an HTTP answer, as leniently as browsers read it; None where it is none."""
+    end = _HEAD_END.search(block)
+    head, body = (block[: end.start()], block[end.end() :]) if end else (block, b"")
+    first, *lines = head.split(b"\n")
+    status = _STATUS.match(first)
+    if status is None:
+        return None
+    headers: list[tuple[str, str]] = []
+    for line in lines:
+        if line[:1] in b" \t" and headers:  # folded, an old form
+            headers[-1] = (headers[-1][0], f"{headers[-1][1]} {_header_text(line)}")
+            continue
+        name, colon, value = line.partition(b":")
+        if colon and name.strip():
+            headers.append((_header_text(name), _header_text(value)))
+    return HttpAnswer(int(status.group(1)), tuple(headers), body)
+
+
+def _header_text(value: bytes) -> str:
+    try:
+        return value.strip().decode("utf-8")
+    except UnicodeDecodeError:
+        return value.strip().decode("latin-1")
+
+
+def header(headers: Iterable[tuple[str, str]], name: str) -> str:
+    """The values of a header, joined by ", "; "" where it is missing. `name` in lower case."""
+    return ", ".join(value for key, value in headers if key.lower() == name)
+
+
+def _judge_answer(url: str, answer: HttpAnswer, max_body_bytes: int) -> WarcEntry | None:
+    location = header(answer.headers, "location")
+    if answer.status in REDIRECTS and location:
+        return WarcEntry("redirect", url, headers=answer.headers, location=location)
+    if answer.status != 200:
+        return None
+    content_type = next((v for k, v in answer.headers if k.lower() == "content-type"), "")
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind.startswith("image/"):
+        return WarcEntry("image", url, content_type, answer.headers)
+    if kind not in (*HTML_TYPES, "", "application/octet-stream", "binary/octet-stream", "unknown/unknown"):
+        return None
+    decoded = decode_http(answer, max_body_bytes)
+    if kind in HTML_TYPES or _HTML_START.match(decoded.data[:4_096]):
+        return _page(url, content_type, answer.headers, decoded)
+    if decoded.data.startswith(_IMAGE_STARTS) or (decoded.data[:4] == b"RIFF" and decoded.data[8:12] == b"WEBP"):
+        return WarcEntry("image", url, content_type, answer.headers)
+    return None
+
+
+def _page(url: str, content_type: str, headers: Headers, decoded: Decoded) -> WarcEntry:
+    """A page that is cut off or too long is read as far as it goes; one that gives nothing is a problem."""
+    if decoded.drop is not None and not decoded.data:
+        return _problem(decoded.drop, url)
+    return WarcEntry("page", url, content_type, headers, decoded.data)
+
+
+def decode_http(answer: HttpAnswer, max_bytes: int) -> Decoded:
+    """The payload of a stored answer: chunks and codings undone, at most `max_bytes` of it."""
+    chunks = Decoded(answer.body, None)
+    transfer = header(answer.headers, "transfer-encoding").lower().split(",")
+    if "chunked" in [coding.strip() for coding in transfer]:
+        chunks = unchunk(answer.body)
+    codings = [c for c in transfer if c.strip() != "chunked"]
+    decoded = decode_content(chunks.data, header(answer.headers, "content-encoding").split(",") + codings, max_bytes)
+    return decoded if decoded.drop is not None else Decoded(decoded.data, chunks.drop)
+
+
+def read_stored(
+    path: str, offset: int, length: int, max_bytes: int = MAX_BODY_BYTES
+) -> tuple[list[tuple[str, str]], bytes] | Drop:
+    """The HTTP headers and decoded payload of the record at a range, or why there is none. Raises StorageError."""
+    data = storage.read_range(path, offset, length) if length > 0 else b""
+    if len(data) < length or not data:
+        return Drop(Reason.STORED_RANGE_UNREADABLE, len(data), f"{path}: the range ends behind the file")
+    if not data.startswith(b"WARC/") and not data.startswith(_GZIP) and data[:4] != b"\x28\xb5\x2f\xfd":
+        return Drop(Reason.STORED_RANGE_UNREADABLE, offset, f"{path}: no record at this place")
+    return _stored(path, offset, data, max_bytes)
+
+
+def _stored(path: str, offset: int, data: bytes, max_bytes: int) -> tuple[list[tuple[str, str]], bytes] | Drop:
+    try:
+        record = next(iter(ArchiveIterator(io.BytesIO(data), parse_http=False, quirks_mode=True)), None)
+        block = _read(record, min(record.content_length, max_bytes + 1)) if record is not None else b""
+    except (OSError, ValueError) as error:
+        return Drop(Reason.STORED_RANGE_UNREADABLE, offset, f"{path}: {error}")
+    if record is None or len(block) < min(record.content_length, max_bytes + 1):
+        return Drop(Reason.STORED_RANGE_UNREADABLE, offset, f"{path}: the record is cut off")
+    if len(block) > max_bytes:
+        return Drop(Reason.TOO_MANY_BYTES, record.content_length, path)
+    if not _digest_holds(record.headers.get("WARC-Block-Digest"), block):
+        return Drop(Reason.STORED_RANGE_UNREADABLE, offset, f"{path}: the record does not have its digest")
+    answer = _answer(record, block)
+    if answer is None:
+        return Drop(Reason.STORED_RANGE_UNREADABLE, offset, f"{path}: the record holds no HTTP answer")
+    decoded = decode_http(answer, max_bytes)
+    return decoded.drop if decoded.drop is not None else (list(answer.headers), decoded.data)
+
+
+_HOP_HEADERS = ("content-encoding", "transfer-encoding", "content-length", "connection", "keep-alive")
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://pairmill.invalid/warc")
+
+
+class WarcWriter:
+    """Writes HTTP answers as WARC/1.1, a gzip member a record. The bytes are a function of the calls alone."""
+
+    def __init__(self, file: BinaryIO, software: str = "Pairmill") -> None:
+        self._file = file
+        self._software = software
+        self._empty = True
+
+    def write_response(
+        self, url: str, status: int | None, headers: Iterable[tuple[str, str]], body: bytes, date: datetime
+    ) -> None:
+        """Append an answer whose `body` is decoded already; `date` is when it was asked for, with a time zone."""
+        if self._empty:
+            self._write_info(date)
+        head = [f"HTTP/1.1 {status or 200} "]
+        head += [f"{_line(k)}: {_line(v)}" for k, v in headers if k.lower() not in _HOP_HEADERS]
+        head.append(f"Content-Length: {len(body)}")
+        block = "\r\n".join([*head, "", ""]).encode("utf-8", "replace") + body
+        self._write("response", "application/http; msgtype=response", block, date, url, _digest(body))
+
+    def _write_info(self, date: datetime) -> None:
+        self._empty = False
+        block = f"software: {_line(self._software)}\r\nformat: WARC File Format 1.1\r\n".encode()
+        self._write("warcinfo", "application/warc-fields", block, date)
+
+    def _write(
+        self, kind: str, content_type: str, block: bytes, date: datetime, url: str = "", payload: str = ""
+    ) -> None:
+        when, digest = date.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), _digest(block)
+        fields = [
+            ("WARC-Type", kind),
+            ("WARC-Record-ID", f"<urn:uuid:{uuid.uuid5(_NAMESPACE, ' '.join((kind, when, digest, url)))}>"),
+            ("WARC-Date", when),
+            ("WARC-Target-URI", _line(url)),
+            ("WARC-Block-Digest", digest),
+            ("WARC-Payload-Digest", payload),
+            ("Content-Type", content_type),
+            ("Content-Length", str(len(block))),
+        ]
+        lines = ["WARC/1.1", *(f"{name}: {value}" for name, value in fields if value), "", ""]
+        record = "\r\n".join(lines).encode() + block + b"\r\n\r\n"
+        self._file.write(gzip.compress(record, compresslevel=6, mtime=0))
+
+
+def _digest(data: bytes) -> str:
+    """SHA-1 in base 32, as every reader of WARC expects it; a checksum, no protection."""
+    return "sha1:" + base64.b32encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode()
+
+
+def _line(text: str) -> str:
+    """No header ends its line early."""
+    return re.sub(r"[\r\n\0]+", " ", text).strip()

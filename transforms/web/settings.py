@@ -1,0 +1,172 @@
+"""Settings of the `web` section: who we are, whose no we obey, how fast we ask, what may be connected to."""
+
+import ipaddress
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Literal, NamedTuple
+
+from ada_url import URL
+from pydantic import Field, field_validator
+
+from filters.rules import Rules, operational
+
+Kind = Literal["image", "page"]
+
+
+class Address(NamedTuple):
+    """Where to connect to."""
+
+    ip: str
+    port: int
+
+
+class RobotsSettings(Rules):
+    """robots.txt (RFC 9309)."""
+
+    obey: bool = True
+    # Agents that gather training data: a site that refuses one of them by name means us too.
+    also_obey: list[str] = ["CCBot", "GPTBot", "Google-Extended", "img2dataset"]
+    max_age_s: float = operational(24 * 3600, gt=0)  # RFC 9309 section 2.4
+    max_redirects: int = Field(5, ge=0)  # RFC 9309 section 2.3.1.2
+
+
+class OptOutSettings(Rules):
+    """Which ways of saying no are honoured besides robots.txt."""
+
+    x_robots_tag: bool = True
+    meta: bool = True
+    tdmrep: bool = True
+
+
+class Timeouts(Rules):
+    """Deadlines of one request, in seconds."""
+
+    connect_s: float = operational(5, gt=0)  # look-up, and then connection with TLS handshake
+    read_s: float = operational(10, gt=0)  # between two pieces of the answer; img2dataset's default
+    total_s: float = operational(30, gt=0)
+
+
+class Pace(Rules):
+    """How fast one host may be asked. Changes when rows are made, never which."""
+
+    at_once: int = operational(..., ge=1)
+    gap_s: float = operational(..., ge=0)  # between the starts of two requests
+
+
+class HostPace(Rules):
+    """Another pace for the hosts that a pattern names, such as `*.example.org`."""
+
+    pattern: str = operational(...)
+    at_once: int | None = operational(None, ge=1)
+    gap_s: float | None = operational(None, ge=0)
+
+
+class WebSettings(Rules):
+    """Everything that decides how the web is asked."""
+
+    contact: str = operational("")  # an e-mail address or a page, for site owners
+    agent: str = Field("Pairmill", pattern=r"^[A-Za-z_-]+$")  # the product token that robots.txt knows
+    robots: RobotsSettings = RobotsSettings()
+    opt_outs: OptOutSettings = OptOutSettings()
+    timeouts: Timeouts = operational(Timeouts())
+    images: Pace = operational(Pace(at_once=2, gap_s=0.1))  # at most ten a second
+    pages: Pace = operational(Pace(at_once=1, gap_s=1.0))
+    hosts: list[HostPace] = operational([])  # the first that matches counts
+    max_crawl_delay_s: float = Field(30, ge=0)
+    max_host_hours: float = Field(72, gt=0)
+    max_redirects: int = Field(5, ge=0)
+    max_header_bytes: int = Field(32 * 1024, ge=1024)  # of one header field; there may be 128
+    max_image_bytes: int = Field(32 * 1024 * 1024, ge=1)  # as sent, and again after decompression
+    max_page_bytes: int = Field(10 * 1024 * 1024, ge=1)
+    ports: list[int] = [80, 443]
+    concurrency: int = operational(256, ge=1)  # beyond it aiohttp's cost a request rises
+    large_bodies_at_once: int = operational(8, ge=1)  # answers above 1 MiB: bounds the memory of bodies on their way
+    retries: int = operational(2, ge=0)  # after 429 and 503
+    backoff_s: float = operational(1, ge=0)  # doubles with each answer of that kind
+    max_backoff_s: float = operational(60, ge=0)  # a longer Retry-After is not waited for
+    slow_after_s: float = operational(1, gt=0)  # hosts that answer later than this are asked one at a time
+    connect_to: dict[str, str] = operational({})  # "host pattern:port" -> "ip:port", as curl's --connect-to
+    allow_private: list[str] = operational([])  # networks such as 127.0.0.0/8 that may be connected to
+    ca_file: str = operational("")  # more certificate authorities, PEM
+
+    @field_validator("allow_private")
+    @classmethod
+    def _are_networks(cls, networks: list[str]) -> list[str]:
+        for network in networks:
+            ipaddress.ip_network(network)  # its ValueError names the value
+        return networks
+
+    @field_validator("connect_to")
+    @classmethod
+    def _are_addresses(cls, targets: dict[str, str]) -> dict[str, str]:
+        for pattern, target in targets.items():
+            if not pattern.rpartition(":")[2].isdigit() or parse_address(target) is None:
+                raise ValueError(f'{pattern}: {target}: expected "host pattern:port": "ip:port", such as "a.test:80": "127.0.0.1:8080"')
+        return targets
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """Us and those whose no is a no to us; we come first."""
+        return (self.agent, *self.robots.also_obey)
+
+    def user_agent(self, version: str) -> str:
+        contact = f" (+{self.contact})" if self.contact else ""
+        return f"{self.agent}/{version}{contact}"
+
+    def pace(self, host: str, kind: Kind) -> Pace:
+        base = self.images if kind == "image" else self.pages
+        for entry in self.hosts:
+            if fnmatchcase(host, entry.pattern.lower()):
+                at_once = base.at_once if entry.at_once is None else entry.at_once
+                return Pace(at_once=at_once, gap_s=base.gap_s if entry.gap_s is None else entry.gap_s)
+        return base
+
+    def named_address(self, host: str, port: int) -> Address | None:
+        """Where `connect_to` sends a host name. IP literals are no names: no pattern can open the way to one."""
+        if is_ip_literal(host):
+            return None
+        for pattern, target in self.connect_to.items():
+            glob, _, wanted = pattern.rpartition(":")
+            if int(wanted) == port and fnmatchcase(host, glob.lower()):
+                return parse_address(target)
+        return None
+
+    def allows_private(self, ip: str) -> bool:
+        address = ipaddress.ip_address(ip)
+        return any(address in network for network in self._networks())
+
+    def _networks(self) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        return (ipaddress.ip_network(network) for network in self.allow_private)
+
+    def is_local(self, url: str) -> bool:
+        """Whether a url's host is this machine: loopback, or sent there by `connect_to`."""
+        try:
+            parsed = URL(url)
+        except ValueError:
+            return False
+        host = parsed.hostname.rstrip(".").strip("[]")
+        if host == "localhost" or host.endswith(".localhost"):
+            return True
+        named = self.named_address(host, port_of(parsed))
+        ip = named.ip if named else host
+        return is_ip_literal(ip) and ipaddress.ip_address(ip).is_loopback
+
+
+def port_of(url: URL) -> int:
+    return int(url.port) if url.port else (443 if url.protocol == "https:" else 80)
+
+
+def is_ip_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def parse_address(text: str) -> Address | None:
+    """`127.0.0.1:8080` or `[::1]:8080`."""
+    ip, _, port = text.rpartition(":")
+    if not is_ip_literal(ip) or not port.isdigit() or not 0 < int(port) < 65536:
+        return None
+    return Address(ip.strip("[]"), int(port))
