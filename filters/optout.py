@@ -97,7 +97,7 @@ def _lower(agents: Iterable[str]) -> frozenset[str]:
 
 
 def parse_tdmrep(body: bytes) -> tuple[TdmRule, ...]:
-    """The rules of a `/.well-known/tdmrep.json`; none where it is no such file. Entries that make no sense are left out."""
+    """The rules of a `/.well-known/tdmrep.json`; none where it is no such file. Senseless entries are left out."""
     if len(body) > MAX_TDMREP_BYTES:
         return ()
     try:

@@ -2,10 +2,10 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from pipeline.manifest import Manifests
-from transforms import storage
 
 
 @contextlib.contextmanager
@@ -15,15 +15,15 @@ def serving_demo(c: Any, stages: Sequence[Any]) -> Iterator[Any]:
     if demo is None:
         yield c
         return
-    from pipeline.demo.server import DemoServer
+    from pipeline.demo.server import serve_demo
     from pipeline.demo.web import connect_to, seeds
 
     missing = any(s.name in ("collect", "fetch") and Manifests(c.run).read(s.label(c.name)) is None for s in stages)
     if not missing or c.settings.web.connect_to:  # a server of the user's own is already named
         yield with_web(c, seeds(demo), c.settings.web.connect_to)
         return
-    with DemoServer(demo, storage.join(c.run, "demo-access.log")) as server:
-        yield with_web(c, seeds(demo), connect_to(demo, server.port))
+    with serve_demo(demo, Path(c.run, "demo-access.log")) as address:
+        yield with_web(c, seeds(demo), connect_to(demo, int(address.rpartition(":")[2])))
 
 
 def with_web(c: Any, seeds: list[str], connect_to: dict[str, str]) -> Any:

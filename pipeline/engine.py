@@ -10,6 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.config import EngineSettings
 from pipeline.errors import RunError, UsageError
+from transforms.boundary import Boundary
 
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 REFUSED = {
@@ -35,10 +36,12 @@ class Engine:
         _quiet_beam()
         pipeline = beam.Pipeline(runner=self._runner(), options=PipelineOptions(self._arguments()))
         build(pipeline)
-        try:
-            pipeline.run().wait_until_finish()
-        except RuntimeError as error:
-            raise RunError(f"the pipeline failed: {last_line(error)}") from error
+        failure = None
+        with Boundary("the pipeline") as caught:
+            failure = attempt(pipeline)
+        if caught.drop is not None or failure is not None:
+            detail = failure if failure is not None else caught.drop.detail  # type: ignore[union-attr]
+            raise RunError(f"the pipeline failed: {detail}")
 
     def _runner(self) -> str:
         # DirectRunner would try to download another runner first: the same local runner, without the download.
@@ -50,6 +53,15 @@ class Engine:
         workers = self.settings.workers
         mode = "in_memory" if workers == 1 else "multi_processing"
         return [f"--direct_running_mode={mode}", f"--direct_num_workers={workers}", *self._options]
+
+
+def attempt(pipeline: beam.Pipeline) -> str | None:
+    """Run to the end; what a worker's failure says, or None. A RuntimeError is how runners hand one on."""
+    try:
+        pipeline.run().wait_until_finish()
+    except RuntimeError as error:
+        return last_line(error)
+    return None
 
 
 def check_options(runner: str, options: Sequence[str]) -> None:

@@ -1,9 +1,9 @@
 """The errors that a user can cause, and the exit codes they mean.
 
-    PairmillError
-    ├── DataError    1   the data is wrong: validate, guards
-    ├── UsageError   2   usage or configuration, found before any work
-    └── RunError     3   the run failed and can be resumed with the same command
+PairmillError
+├── DataError    1   the data is wrong: validate, guards
+├── UsageError   2   usage or configuration, found before any work
+└── RunError     3   the run failed and can be resumed with the same command
 """
 
 

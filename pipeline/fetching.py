@@ -25,9 +25,7 @@ from transforms.web.settings import WebSettings
 ROUND = 0
 
 
-def fetch(
-    run: str, rows: int, settings: Settings, engine: Engine, progress: Progress, part: tuple[int, int]
-) -> bool:
+def fetch(run: str, rows: int, settings: Settings, engine: Engine, progress: Progress, part: tuple[int, int]) -> bool:
     """Fetch this process's slice; True when nothing is missing any more, of any slice."""
     plan = make_plan(run, rows, settings, engine, progress)
     index, count = part
@@ -119,5 +117,3 @@ def check_guards(reasons: Counter[str], engine: EngineSettings) -> None:
         top = ", ".join(f"{r} {n}" for r, n in reasons.most_common(4) if r)
         raise DataError(f"fetch: {dropped} of {rows} rows were dropped ({top}), more than "
                         f"engine.max_drop_share = {engine.max_drop_share} expects; raise it to accept them")  # fmt: skip
-
-

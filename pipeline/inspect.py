@@ -57,7 +57,9 @@ def objects_of_input(fields: Iterable[str]) -> Iterator[Row]:
             raise UsageError(f"standard input, line {number}: not JSON: {error}") from error
         missing = [f for f in fields if not isinstance(row, dict) or f not in row]
         if missing:
-            raise UsageError(f"standard input, line {number}: {', '.join(missing)} missing; expected {', '.join(fields)}")
+            raise UsageError(
+                f"standard input, line {number}: {', '.join(missing)} missing; expected {', '.join(fields)}"
+            )
         yield row
 
 
@@ -119,7 +121,13 @@ def page_rows(body: bytes, content_type: str, url: str, settings: HtmlSettings, 
     page = read_page(decode_page(body, content_type), url, settings)
     for found in found_captions(page):
         text = normalise_caption(found.text)
-        yield echoed | {"page_url": url, "url": found.url, "caption": text, "kind": found.kind, "licence": found.licence}
+        yield echoed | {
+            "page_url": url,
+            "url": found.url,
+            "caption": text,
+            "kind": found.kind,
+            "licence": found.licence,
+        }
 
 
 # image
@@ -197,5 +205,3 @@ def caption_drops(caption: str, language: str, probability: float, settings: con
         elif isinstance(step, LanguageStep):
             drops.append(judge_language(language, probability, step))
     return [str(drop.reason) for drop in drops if drop is not None]
-
-

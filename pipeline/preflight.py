@@ -83,4 +83,6 @@ def check_space(run: str) -> None:
 
 def check_slices(c: Any, left: set[str]) -> None:
     if c.part != (0, 1) and "collect" in left:
-        raise UsageError("--part slices fetch and score by host: run the same command with --to collect first, without it")
+        raise UsageError(
+            "--part slices fetch and score by host: run the same command with --to collect first, without it"
+        )

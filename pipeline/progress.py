@@ -6,8 +6,8 @@ from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 PLAIN_EVERY_S = 10.0
 POLL_S = 0.5
@@ -88,5 +88,3 @@ class _Watch:
 
     def _count(self) -> int:
         return min(self._done(), self._total) if self._done is not None else 0
-
-

@@ -18,7 +18,6 @@ from pipeline.errors import RunError, UsageError
 from pipeline.manifest import Manifests, Stamp, differing_keys
 from pipeline.preflight import check_before_work
 from pipeline.progress import Progress
-from pipeline.report.report import write_report
 from pipeline.stages import STAGE_NAMES, STAGES, Context, Stage
 from transforms import storage
 
@@ -53,6 +52,8 @@ def run_stages(
         with serving_demo(context, chosen) as context:
             complete = all(do_stage(context, stage, redo=first) for stage in chosen)
     if complete and layout.is_selected(run, name):
+        from pipeline.report.report import write_report
+
         write_report(run, name, settings.report.thumbnails)
     return complete
 
@@ -75,7 +76,9 @@ def locked(run: str, part: tuple[int, int]) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UsageError(f"{run}: another pairmill is at work here; wait for it, or choose another --run-dir") from error
+            raise UsageError(
+                f"{run}: another pairmill is at work here; wait for it, or choose another --run-dir"
+            ) from error
         yield
 
 

@@ -19,8 +19,8 @@ from pipeline.progress import Progress
 from transforms import storage
 from transforms.collect.transform import Collect, collect_steps
 from transforms.pack.transform import Pack
-from transforms.records import Unit
 from transforms.parquet import count_rows
+from transforms.records import Unit
 from transforms.score.transform import ScoreParts
 from transforms.select.transform import Select
 
@@ -241,4 +241,3 @@ STAGES = (
 )
 
 STAGE_NAMES = tuple(stage.name for stage in STAGES)
-

@@ -67,5 +67,3 @@ def print_status(status: dict[str, Any]) -> None:
 
 def duration(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.1f} s"
-
-

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from apache_beam import coders
 
+from filters.near_duplicate import Member
 from transforms import records
 
 
@@ -52,4 +53,4 @@ def register(*record_types: type) -> None:
         coders.registry.register_coder(record_type, RecordCoder)
 
 
-register(*records.ALL)
+register(*records.ALL, Member)

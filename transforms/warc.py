@@ -27,6 +27,8 @@ Headers = tuple[tuple[str, str], ...]
 MAX_BODY_BYTES = 64 << 20  # of one page or image, as stored and as decoded; Common Crawl cuts at 1 MiB
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 REDIRECTS = (301, 302, 303, 307, 308)
+_STEP_BYTES = 1 << 20
+_ENDS_INSIDE = "the file ends inside a record; what stands before is read"
 _ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"  # such a file starts with the dictionary of all its records
 _GZIP = b"\x1f\x8b"
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
@@ -129,42 +131,45 @@ def _missing_end(file: BinaryIO, offset: int, size: int) -> Iterator[WarcEntry]:
         return
     file.seek(offset)
     if offset < size and not _is_whole(file):
-        yield _problem(Drop(Reason.ARCHIVE_BROKEN, detail="the file ends inside a record; what stands before is read"))
+        yield _problem(Drop(Reason.ARCHIVE_BROKEN, detail=_ENDS_INSIDE))
 
 
 def _is_whole(file: BinaryIO) -> bool:
-    """Whether the gzip members from here on are complete; plain records were checked by their length."""
-    data = file.read(1 << 20)
+    """Whether the gzip members from here on are complete. Plain records were checked by their length already."""
+    data = file.read(_STEP_BYTES)
     if not data.startswith(_GZIP):
-        return True
-    member = zlib.decompressobj(wbits=31)
+        file.seek(-1, os.SEEK_END)
+        return not data.startswith(b"WARC/") or file.read() == b"\n"
+    member, ended = zlib.decompressobj(wbits=31), False
     while data:
+        if ended:
+            member, ended = zlib.decompressobj(wbits=31), False
         try:
-            member.decompress(data, 1 << 20)
+            _drain(member, data)
         except zlib.error:
             return False
-        while member.unconsumed_tail:
-            member.decompress(member.unconsumed_tail, 1 << 20)
-        data = member.unused_data
-        if member.eof:
-            member = zlib.decompressobj(wbits=31)
-            if not data:
-                data = file.read(1 << 20)
-                if not data:
-                    return True
-            continue
-        data = file.read(1 << 20)
-    return False
+        ended = member.eof
+        data = member.unused_data or file.read(_STEP_BYTES)
+    return ended
+
+
+def _drain(member: "zlib._Decompress", data: bytes) -> None:
+    """Decompress and forget, a little at a time."""
+    while data:
+        member.decompress(data, _STEP_BYTES)
+        data = member.unconsumed_tail
 
 
 def _entry(record: WarcRecord, max_body_bytes: int) -> WarcEntry | Drop | None:
     """What a record is good for; a Drop where the file ends inside it."""
     kind = record.record_type
+    if record.headers.get("Content-Length") is None:
+        return Drop(Reason.ARCHIVE_BROKEN, detail=_ENDS_INSIDE)
     if kind not in (WarcRecordType.response, WarcRecordType.resource):
         return _check_length(record.consume(), record.content_length)
     block = _read(record, min(record.content_length, max_body_bytes))
     if len(block) < min(record.content_length, max_body_bytes):
-        return Drop(Reason.ARCHIVE_BROKEN, detail="the file ends inside a record; what stands before is read")
+        return Drop(Reason.ARCHIVE_BROKEN, detail=_ENDS_INSIDE)
     url = _target(record)
     if not url.lower().startswith(("http://", "https://")):
         return None
@@ -176,13 +181,13 @@ def _entry(record: WarcRecord, max_body_bytes: int) -> WarcEntry | Drop | None:
 
 def _check_length(consumed: int | None, length: int) -> Drop | None:
     if consumed is not None and consumed < length:
-        return Drop(Reason.ARCHIVE_BROKEN, detail="the file ends inside a record; what stands before is read")
+        return Drop(Reason.ARCHIVE_BROKEN, detail=_ENDS_INSIDE)
     return None
 
 
 def _read(record: WarcRecord, length: int) -> bytes:
     parts: list[bytes] = []
-    while length > 0 and (part := record.reader.read(min(length, 1 << 20))):
+    while length > 0 and (part := record.reader.read(min(length, _STEP_BYTES))):
         parts.append(part)
         length -= len(part)
     return b"".join(parts)
@@ -202,9 +207,7 @@ def _digest_holds(digest: str | None, block: bytes) -> bool:
     found = hashlib.new(algorithm, block, usedforsecurity=False).digest()
     expected = expected.strip()
     try:
-        return (
-            found in (binascii.unhexlify(expected),) if len(expected) == 2 * len(found) else found == _base32(expected)
-        )
+        return found == (binascii.unhexlify(expected) if len(expected) == 2 * len(found) else _base32(expected))
     except ValueError:
         return True
 

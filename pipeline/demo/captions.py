@@ -47,7 +47,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "我们的画家{ground}{where}画了{what}给大家看。",
         "这是一幅简单的画,{ground}{where}有{what}。",
         "在这幅图里{ground}{where}我们能看到{what}。",
-        "我们画的是{ground}{where}的{what}。",
+        "我们画的是{ground}{where}{what}。",
     ),
     "th": (
         "ภาพนี้แสดง{what}{where}{ground}",
@@ -133,10 +133,10 @@ def describe(scene: Scene, language: str, rng: random.Random) -> str:
     where = POSITION_WORDS[language][scene.position] if scene.position and rng.random() < 0.6 else ""
     ground = BACKGROUND_WORDS[language][scene.background] if rng.random() < 0.6 else ""
     return rng.choice(TEMPLATES[language]).format(
-        what=phrase(language, scene.shape, scene.colour, scene.count),
+        what=phrase(language, scene.shape, scene.colour, scene.number),
         where=where,
         ground=ground,
-        be="is" if scene.count == 1 else "are",
+        be="is" if scene.number == 1 else "are",
     )
 
 

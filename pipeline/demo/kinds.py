@@ -57,6 +57,9 @@ KINDS = (
     # bodies
     Kind("empty_body", "empty_body", 8, answer="nothing"),
     Kind("html_body", "not_an_image", 10, answer="html"),
+    Kind("drawing", "format_not_allowed", 8, answer="drawing"),  # SVG
+    Kind("bad_gzip", "bad_encoding", 8, answer="bad_gzip"),
+    Kind("pixel_bomb", "too_many_pixels", 6, answer="pixel_bomb"),  # a few bytes that claim 900 million pixels
     Kind("truncated", "truncated", 12, answer="truncated"),
     Kind("tiny", "image_too_small", 10, answer="tiny"),
     Kind("extreme", "aspect_too_extreme", 10, answer="extreme"),

@@ -28,6 +28,9 @@ PLACES = {  # centres of two to four shapes, as shares of width and height
     4: ((0.28, 0.28), (0.72, 0.28), (0.28, 0.72), (0.72, 0.72)),
 }
 RADII = {1: (0.2, 0.29), 2: (0.16, 0.21), 3: (0.15, 0.19), 4: (0.14, 0.18)}  # shares of the smaller side
+# Smooth noise on all scales that a perceptual hash looks at, as photographs have it: (cells a side, strength). Without
+# the fine ones half of the hash's bits would hang on the noise of the encoder.
+CLOUDS = ((5, 90), (10, 60), (18, 64))
 TILT = 0.45  # radians: a square stays a square
 
 
@@ -36,7 +39,7 @@ class Scene(NamedTuple):
 
     shape: str
     colour: str
-    count: int  # 1..4 of the same shape
+    number: int  # 1..4 of the same shape
     position: str  # of a single shape; "" for more
     background: str
     width: int  # pixels
@@ -46,13 +49,13 @@ class Scene(NamedTuple):
 
 def random_scene(rng: random.Random) -> Scene:
     """A scene of any shape and colour: one shape in half of the cases."""
-    count = rng.choice((1, 1, 1, 2, 3, 4))
-    width = rng.randrange(224, 345, 8)
+    number = rng.choice((1, 1, 1, 2, 3, 4))
+    width = rng.randrange(256, 361, 8)
     return Scene(
         shape=rng.choice(SHAPES),
         colour=rng.choice(list(COLOURS)),
-        count=count,
-        position=rng.choice(list(POSITIONS)) if count == 1 else "",
+        number=number,
+        position=rng.choice(list(POSITIONS)) if number == 1 else "",
         background=rng.choice(BACKGROUNDS),
         width=width,
         height=round(width * rng.uniform(0.85, 1.2)),  # a centre crop still shows every shape
@@ -63,14 +66,14 @@ def random_scene(rng: random.Random) -> Scene:
 def draw(scene: Scene) -> Image.Image:
     """The picture, RGB, of the scene's size: the same pixels for the same scene."""
     rng = np.random.default_rng(scene.seed)
-    pixels = _background(scene, rng)
-    mask = _mask(scene, rng)[..., None]  # (height, width, 1), 0..1
-    shade = 1 + 0.08 * (_blobs(scene, rng, 3) - 0.5)
-    ink = (np.array(COLOURS[scene.colour]) + rng.normal(0, 5, 3)).astype(np.float32)
-    pixels += (ink * shade[..., None] - pixels) * mask
-    grain = rng.standard_normal(mask.shape, dtype=np.float32)  # the same for all three channels
-    pixels += rng.uniform(1, 5) * grain
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8), "RGB")
+    tint = rng.uniform(140, 185) + rng.uniform(-14, 14, 3)
+    ink = np.array(COLOURS[scene.colour]) + rng.normal(0, 5, 3)
+    light, mask = _light(scene, rng), _mask(scene, rng)  # (height, width)
+    paper, shade = 1 - mask, mask * (1 + 0.08 * (_blobs(scene, rng, 3) - 0.5))
+    light *= paper
+    light += float(rng.uniform(1, 5)) * rng.standard_normal(mask.shape, dtype=np.float32)  # grain
+    channels = [np.clip(light + float(t) * paper + float(i) * shade, 0, 255) for t, i in zip(tint, ink, strict=True)]
+    return Image.fromarray(np.stack(channels, axis=-1).astype(np.uint8), "RGB")
 
 
 def encode(image: Image.Image, form: str = "JPEG", quality: int = 90) -> bytes:
@@ -80,11 +83,12 @@ def encode(image: Image.Image, form: str = "JPEG", quality: int = 90) -> bytes:
     return out.getvalue()
 
 
-def _background(scene: Scene, rng: np.random.Generator) -> np.ndarray:
-    """A pale tint with large soft blobs and the pattern that the scene names. (height, width, 3), 0..255."""
-    tint = (rng.uniform(140, 185) + rng.uniform(-14, 14, 3)).astype(np.float32)
-    light = 105 * (_blobs(scene, rng, 5) - 0.5) + 26 * _pattern(scene, rng)
-    return tint + light[..., None]
+def _light(scene: Scene, rng: np.random.Generator) -> np.ndarray:
+    """Soft blobs and the pattern that the scene names, around 0. (height, width)."""
+    light = 22 * _pattern(scene, rng)
+    for cells, strength in CLOUDS:
+        light += strength * (_blobs(scene, rng, cells) - 0.5)
+    return light
 
 
 def _blobs(scene: Scene, rng: np.random.Generator, cells: int) -> np.ndarray:
@@ -95,16 +99,18 @@ def _blobs(scene: Scene, rng: np.random.Generator, cells: int) -> np.ndarray:
 
 def _pattern(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """The named texture, about -1..1, turned and shifted at random."""
-    y, x = np.mgrid[0 : scene.height, 0 : scene.width].astype(np.float32)
+    y, x = np.ogrid[0 : scene.height, 0 : scene.width]
+    x, y = x.astype(np.float32), y.astype(np.float32)
     angle, period = rng.uniform(0, math.pi), rng.uniform(18, 40)  # pixels
-    u = (x * math.cos(angle) + y * math.sin(angle)) * 2 * math.pi / period + rng.uniform(0, 7)
-    v = (y * math.cos(angle) - x * math.sin(angle)) * 2 * math.pi / period + rng.uniform(0, 7)
+    cos, sin = (2 * math.pi / period * f(angle) for f in (math.cos, math.sin))
+    u = x * cos + (y * sin + float(rng.uniform(0, 7)))
+    v = y * cos - (x * sin + float(rng.uniform(0, 7)))
     if scene.background == "striped":
         return np.sign(np.sin(u))
     if scene.background == "checked":
         return np.sign(np.sin(u)) * np.sign(np.sin(v))
     if scene.background == "dotted":
-        return np.where(np.sin(u) + np.sin(v) > 0.9, 1.5, -0.3)
+        return np.where(np.sin(u) + np.sin(v) > 0.9, np.float32(1.5), np.float32(-0.3))
     return 2 * (_blobs(scene, rng, 9) - 0.5)
 
 
@@ -113,10 +119,10 @@ def _mask(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     scale = 2  # drawn twice as large, then shrunk
     canvas = Image.new("L", (scene.width * scale, scene.height * scale))
     pen = ImageDraw.Draw(canvas)
-    places = PLACES.get(scene.count) or (POSITIONS[scene.position],)
+    places = PLACES.get(scene.number) or (POSITIONS[scene.position],)
     side = min(scene.width, scene.height)
     for place in places:
-        _put(pen, scene, rng, place, scale, rng.uniform(*RADII[scene.count]) * side)
+        _put(pen, scene, rng, place, scale, rng.uniform(*RADII[scene.number]) * side)
     small = canvas.resize((scene.width, scene.height), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.float32) / 255
 

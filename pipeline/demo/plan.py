@@ -13,14 +13,17 @@ from pipeline.demo.words import KEPT_LANGUAGES, OTHER_LANGUAGES
 
 IMAGES_PER_PAGE = 5 / 3
 FORMS = ("JPEG",) * 14 + ("WEBP",) * 4 + ("PNG", "GIF")
-EXTENSIONS = {"JPEG": "jpg", "WEBP": "webp", "PNG": "png", "GIF": "gif"}
+EXTENSIONS = {"JPEG": "jpg", "WEBP": "webp", "PNG": "png", "GIF": "gif", "SVG": "svg"}
+FORM_OF = {"truncated": "JPEG", "drawing": "SVG", "pixel_bomb": "PNG"}  # of answers that are about a format
 BOILERPLATE = (
-    "Click here to enlarge",
-    "Click to enlarge image",
-    "Image may contain text",
+    "Click to enlarge",
     "No image available",
-    "Read more about this",
-    "Share this on Facebook",
+    "Share on Facebook",
+    "Featured image",
+    "Zum Vergrößern klicken",
+    "Cliquez pour agrandir",
+    "Haga clic para ampliar",
+    "点击查看大图",
 )
 MAKERS = ("Anna", "Bruno", "Chiara", "David", "Elif", "Farid")
 
@@ -39,7 +42,7 @@ class Item(NamedTuple):
     kind: str
     scene: Scene
     texts: tuple[Text, ...]  # one an occurrence
-    form: str  # a format of Pillow
+    form: str  # one of EXTENSIONS
     quality: int
     scale: float  # of the scene's size: copies may be smaller
     copy_of: str  # url of the original, or ""
@@ -66,7 +69,7 @@ def _items_of(kind: Kind, number: int, items: list[Item], rng: random.Random) ->
         return
     for place in range(number):
         scene = random_scene(rng)
-        form = rng.choice(FORMS) if kind.answer != "truncated" else "JPEG"
+        form = FORM_OF.get(kind.answer) or rng.choice(FORMS)
         texts = tuple(_texts(kind, scene, place, rng))
         yield Item(_url(kind, form, rng), kind.name, scene, texts, form, rng.randrange(82, 95), 1.0, "")
 
@@ -78,7 +81,7 @@ def _copy(kind: Kind, original: Item, rng: random.Random) -> Item:
     copy = original._replace(url=url, kind=kind.name, texts=texts, copy_of=original.url)
     if kind.name == "exact_copy":
         return copy
-    return copy._replace(quality=rng.randrange(55, 75), scale=rng.uniform(0.9, 0.96))
+    return copy._replace(quality=rng.randrange(55, 75), scale=rng.uniform(0.93, 0.97))
 
 
 def _url(kind: Kind, form: str, rng: random.Random) -> str:
@@ -123,7 +126,7 @@ def _no_caption(caption: str, scene: Scene, place: int, rng: random.Random) -> s
     texts = {
         "empty": "",
         "file_name": (f"IMG_{number}.JPG", f"dsc0{number}.jpeg", f"photo-{number}-final.png")[place % 3],
-        "too_short": ("Bild", "foto", "pic")[place % 3],
+        "too_short": ("red", "Mond", "azul")[place % 3],
         "too_few_words": f"{scene.colour} {scene.shape}",
         "too_long": " ".join([true] * (1_200 // len(true) + 1)),
         "boilerplate": BOILERPLATE[place % len(BOILERPLATE)],

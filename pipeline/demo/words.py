@@ -224,7 +224,8 @@ def _thai(noun: Noun, colour: str, count: int) -> str:
 def _russian(noun: Noun, colour: str, count: int) -> str:
     masculine, feminine, neuter, genitives = colour.split(":")
     if count == 1:
-        return f"{dict(m=masculine, f=feminine, n=neuter)[noun.gender]} {noun.one}"
+        adjective = {"m": masculine, "f": feminine, "n": neuter}[noun.gender]
+        return f"{adjective} {noun.one}"
     two = "две" if noun.gender == "f" and count == 2 else _number("ru", count)
     return f"{two} {genitives} {noun.many}"
 

@@ -1,8 +1,11 @@
-"""Which pages a crawl asks next. Pure, and blind to the order in which anything arrived: budgets cut by sort order."""
+"""Which pages a crawl asks next. Blind to the order in which anything arrived: budgets cut by sort order.
+
+Pure, but for the seed file.
+"""
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -10,6 +13,7 @@ from pydantic import Field, field_validator
 
 from filters.rules import Rules
 from filters.url import host_of, in_domain, normalise_url
+from transforms import storage
 
 # Endings that no page has. Asking them would cost the host its bytes for nothing.
 NOT_PAGES = frozenset(
@@ -34,7 +38,9 @@ class CrawlSettings(Rules):
     exclude: list[str] = Field([])  # regular expressions; a url that matches one is left out
     max_pages: int = Field(10_000, ge=1)  # of the whole crawl: some 3 hours of one host at a page a second
     max_pages_per_host: int = Field(10_000, ge=1)
-    max_rounds: int = Field(10, ge=1)  # clicks from a seed, plus one; sites are rarely deeper than 6
+    max_depth: int = Field(10, ge=0)  # clicks from a seed; sites are rarely deeper than 6
+    tasks: int = Field(16, ge=1, le=10_000)  # a host belongs to one; never a function of the number of workers
+    pages_per_part: int = Field(200, ge=1)  # the unit of resume: three minutes of one host at a page a second
     # Guards against endless sites (calendars, sessions, filters); few real pages lie outside them.
     max_url_length: int = Field(1_024, ge=1)  # characters; sitemaps allow 2,048
     max_query_parameters: int = Field(4, ge=0)
@@ -60,7 +66,7 @@ class CrawlSettings(Rules):
         return tuple(re.compile(e) for e in self.exclude)
 
 
-class SeedError(ValueError):
+class FrontierError(ValueError):
     """A seed cannot be asked; the message names it and the remedy."""
 
 
@@ -72,25 +78,33 @@ class SeedScope(NamedTuple):
     prefixes: tuple[str, ...]  # the seeds up to their last slash
 
 
-def read_seeds(lines: Iterable[str]) -> list[str]:
-    """The seeds as identities, each once, in sort order. Raises SeedError for one that is no http(s) url, or for none.
+def read_seeds(settings: CrawlSettings) -> list[str]:
+    """The seeds of the list and the file as identities, each once, in sort order.
 
-    Empty lines and those that begin with # are left out.
+    Raises FrontierError for a file that cannot be read, for a seed that is no http(s) url, and where there are none.
     """
-    seeds = set()
-    for line in lines:
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        url = normalise_url(text)
-        if url is None or not url.startswith(("http://", "https://")):
-            raise SeedError(f"seed {text!r} is no http or https url; expected one such as https://example.org/")
-        seeds.add(url)
+    seeds = sorted({_seed(line.strip()) for line in _seed_lines(settings)})
     if not seeds:
-        raise SeedError(
-            "there are no seeds; list urls in collect.crawl.seeds or name a file in collect.crawl.seed_file"
-        )
-    return sorted(seeds)
+        raise FrontierError("no seeds: list urls in collect.crawl.seeds, or one a line in collect.crawl.seed_file")
+    return seeds
+
+
+def _seed_lines(settings: CrawlSettings) -> list[str]:
+    """Empty lines and comments are left out."""
+    lines = list(settings.seeds)
+    if settings.seed_file is not None:
+        try:
+            lines += storage.read_bytes(settings.seed_file).decode("utf-8-sig", "replace").splitlines()
+        except storage.StorageError as error:
+            raise FrontierError(f"seed_file: {error}") from error
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _seed(text: str) -> str:
+    url = normalise_url(text)
+    if url is None or not url.startswith(("http://", "https://")):
+        raise FrontierError(f"seed {text!r} is no http or https url; expected one such as https://example.org/")
+    return url
 
 
 def scope_of(seeds: Iterable[str]) -> SeedScope:
@@ -145,33 +159,32 @@ def _path_and_query(url: str) -> tuple[str, str]:
     return (found.group(1), found.group(2)) if found else ("", "")
 
 
-def next_frontier(
-    known: Container[str], links: Iterable[str], settings: CrawlSettings, scope: SeedScope, asked: Mapping[str, int]
-) -> list[str]:
-    """The pages of the next round, sorted. The same for the same sets, whatever their order.
-
-    `known` are all urls of former rounds, `asked` their number a host. Where a budget is smaller than what was found,
-    the first urls in sort order are asked and the others are not part of the crawl.
-    """
-    found = sorted({url for url in links if url not in known and in_scope(url, settings, scope)})
-    hosts = Counter(asked)
-    left = settings.max_pages - sum(asked.values())
-    chosen: list[str] = []
-    for url in found:
-        host = host_of(url)
-        if len(chosen) < left and hosts[host] < settings.max_pages_per_host:
-            hosts[host] += 1
-            chosen.append(url)
-    return chosen
-
-
 def first_frontier(seeds: Iterable[str], settings: CrawlSettings) -> list[str]:
     """The pages of the first round: the seeds themselves, in scope or not, within the budgets. Sorted."""
-    hosts: Counter[str] = Counter()
+    return _within_budgets(set(seeds), Counter(), settings)
+
+
+def next_frontier(
+    known: Collection[str], links: Iterable[str], settings: CrawlSettings, seeds: Iterable[str]
+) -> list[str]:
+    """The pages of the next round, sorted: a function of the two sets, whatever their order.
+
+    `known` (best a set) are the urls of all former rounds. Where a budget is smaller than what was found, the first
+    urls in sort order are asked and the others are not part of the crawl.
+    """
+    scope = scope_of(seeds)
+    found = {url for url in links if url not in known and in_scope(url, settings, scope)}
+    return _within_budgets(found, Counter(host_of(url) for url in known), settings)
+
+
+def _within_budgets(found: Iterable[str], asked: Counter[str], settings: CrawlSettings) -> list[str]:
+    left = settings.max_pages - asked.total()
     chosen: list[str] = []
-    for url in sorted(set(seeds)):
+    for url in sorted(found):
+        if len(chosen) >= left:
+            break
         host = host_of(url)
-        if len(chosen) < settings.max_pages and hosts[host] < settings.max_pages_per_host:
-            hosts[host] += 1
+        if asked[host] < settings.max_pages_per_host:
+            asked[host] += 1
             chosen.append(url)
     return chosen

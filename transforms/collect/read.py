@@ -20,9 +20,7 @@ from transforms.web.settings import WebSettings
 Identify = Callable[[str], tuple[str, float]]
 
 
-def read_unit(
-    unit: Unit, run: str, settings: CollectSettings, web: WebSettings, identify: Identify
-) -> Iterator[Any]:
+def read_unit(unit: Unit, run: str, settings: CollectSettings, web: WebSettings, identify: Identify) -> Iterator[Any]:
     """Occurrence, Reject, PageSeen and Stored rows of one unit, in the order of the file."""
     path = storage.join(run, unit.path)
     if unit.kind == "table":

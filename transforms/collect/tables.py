@@ -7,7 +7,6 @@ table is a row without url, so that the funnel counts it (`url_invalid`).
 import csv
 import datetime
 import decimal
-import glob
 import gzip
 import io
 import json
@@ -38,8 +37,8 @@ _ENDINGS: dict[str, Format] = {
 _PACKED = (".gz", ".zst", ".zstd")
 # What other data sets call the two columns that we need.
 _SYNONYMS = {
-    "url": ("url", "urls", "image_url", "imageurl", "img_url", "image_src", "img_src", "photo_image_url", "src", "image",
-            "link", "image_link", "contenturl", "original_url"),
+    "url": ("url", "urls", "image_url", "imageurl", "img_url", "image_src", "img_src", "photo_image_url", "src",
+            "image", "link", "image_link", "contenturl", "original_url"),
     "caption": ("caption", "text", "alt", "alt_text", "title", "description", "top_caption", "caption_text",
                 "photo_description", "caption_reference_description", "sentence"),
 }  # fmt: skip
@@ -52,7 +51,7 @@ class TableError(ValueError):
 class TableSettings(Rules):
     """Url tables as a source."""
 
-    paths: list[str] = Field(min_length=1)  # files, folders or globs; ** matches any number of folders
+    paths: list[str] = Field(min_length=1)  # files or globs; ** matches any number of folders
     format: Format = "auto"  # by the ending, which .gz or .zst may follow
     separator: str | None = Field(None, min_length=1, max_length=1)  # of csv and tsv; else a comma, a tab
     columns: list[str] | None = None  # their names, for a csv or tsv without a header line
@@ -70,24 +69,6 @@ class TableRow(NamedTuple):
     source_uid: str
     extra: str  # canonical JSON object, or "" where nothing is carried
     position: int  # 0, 1, 2, ... in the file
-
-
-def find_tables(settings: TableSettings, folder: str = "") -> list[str]:
-    """The files that `paths` names, sorted within each. Raises TableError where one of them names none."""
-    found: dict[str, None] = {}
-    for pattern in settings.paths:
-        path = os.path.join(folder, os.path.expanduser(pattern))
-        names = [path] if os.path.isfile(path) else sorted(n for n in _matches(path) if os.path.isfile(n))
-        if not names:
-            raise TableError(f"collect.tables.paths: no file matches {pattern!r}; expected a file, a folder or a glob")
-        found.update(dict.fromkeys(names))
-    return list(found)
-
-
-def _matches(path: str) -> list[str]:
-    if not os.path.isdir(path):
-        return glob.glob(path, recursive=True)
-    return [os.path.join(path, name) for name in storage.list_names(path) if _format_by_name(name) is not None]
 
 
 def check_table(path: str, settings: TableSettings) -> None:

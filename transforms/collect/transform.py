@@ -1,6 +1,7 @@
 """Pages and tables to candidates, wired: read, judge, one row an image, write. The logic is in the functions it names."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -129,7 +130,8 @@ class MergeCaptions(beam.PTransform):
             occurrences
             | "By uid" >> beam.Map(lambda o: (o.uid, merge.merged(o))).with_output_types(tuple[bytes, Merged])
             | "Merge" >> beam.CombinePerKey(MergeFn())
-            | "Candidate" >> beam.MapTuple(merge.candidate_of, self.max_captions).with_output_types(Candidate)
+            | "Candidate"
+            >> beam.MapTuple(partial(merge.candidate_of, max_captions=self.max_captions)).with_output_types(Candidate)
         )
 
 
@@ -204,7 +206,10 @@ class WriteParts(beam.PTransform):
             rows
             | "By part" >> beam.Map(by_part, self.parts).with_output_types(tuple[int, self.record])  # type: ignore[name-defined]
             | "One list a part" >> beam.GroupByKey()
-            | "Write" >> beam.MapTuple(write_part, storage.join(self.run, self.folder), self.prefix, self.record)
+            | "Write"
+            >> beam.MapTuple(
+                partial(write_part, folder=storage.join(self.run, self.folder), prefix=self.prefix, record=self.record)
+            )
         )
 
 

@@ -24,6 +24,7 @@ from transforms.web.settings import WebSettings
 
 DOWNLOAD_FAILED = "failed_to_download"
 RESIZE_FAILED = "failed_to_resize"
+MAX_UNDER_WAY = 512  # candidates between their turn and their place in the spool: bounds the bodies that wait
 
 
 class Fetched(NamedTuple):
@@ -72,8 +73,13 @@ class Fetcher:
         self._run = run
         self._web = web
         self._pool = pool
+        self._gate = asyncio.Semaphore(MAX_UNDER_WAY)
 
     async def fetch(self, candidate: Candidate, spool: Spool) -> Fetched:
+        async with self._gate:
+            return await self._fetch(candidate, spool)
+
+    async def _fetch(self, candidate: Candidate, spool: Spool) -> Fetched:
         answer = _no_answer(candidate.url)
         with Boundary(candidate.url) as caught:
             answer = await self._answer(candidate)
@@ -148,6 +154,7 @@ def _failed(image: Image, drop: Drop, answer: Answer) -> Image:
 def _succeeded(image: Image, done: Processed) -> Image:
     return image._replace(
         status="success",
+        reason="",
         width=done.width,
         height=done.height,
         original_width=done.original_width,

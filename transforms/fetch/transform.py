@@ -1,6 +1,7 @@
 """Candidates to images, wired: plan the tasks, then fetch them. The logic is in the functions it names."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import apache_beam as beam
 
@@ -30,7 +31,8 @@ class PlanFetch(beam.PTransform):
             | "Read candidates" >> beam.FlatMap(read_candidates).with_output_types(Candidate)
             | "Owner of the host" >> beam.Map(owned, self.tasks).with_output_types(tuple[int, Candidate])
             | "One list a task" >> beam.GroupByKey()
-            | "Write plan" >> beam.MapTuple(write_plan, run=self.run, round_=self.round, settings=self.settings)
+            | "Write plan"
+            >> beam.MapTuple(partial(write_plan, run=self.run, round_=self.round, settings=self.settings))
         )
 
 

@@ -132,4 +132,3 @@ def subset_entry(uid: str, source_uid: str) -> tuple[int, int]:
 
 def _is_datacomp_uid(text: str) -> bool:
     return len(text) == 32 and all(c in "0123456789abcdef" for c in text)
-

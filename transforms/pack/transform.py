@@ -1,6 +1,7 @@
 """A selection to shards, wired: rank, slice, write. Only rows are shuffled; image bytes are read by range at the end."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import apache_beam as beam
 
@@ -29,7 +30,7 @@ class Pack(beam.PTransform):
             | "Into shards" >> beam.Map(keyed_by_shard, beam.pvalue.AsIter(starts))
             .with_output_types(tuple[int, Sample])
             | "One list a shard" >> beam.GroupByKey()
-            | "Write shard" >> beam.MapTuple(write_one, self.run, self.name)
+            | "Write shard" >> beam.MapTuple(partial(write_one, run=self.run, name=self.name))
         )  # fmt: skip
 
 
@@ -41,9 +42,9 @@ class ShardStarts(beam.PTransform):
         self.run, self.name, self.settings = run, name, settings
 
     def expand(self, parts: beam.PCollection) -> beam.PCollection:
-        ranks = parts | "Rank" >> beam.FlatMap(
-            read_ranks, self.run, self.name, self.settings.seed
-        ).with_output_types(tuple[int, bytes])
+        ranks = parts | "Rank" >> beam.FlatMap(read_ranks, self.run, self.name, self.settings.seed).with_output_types(
+            tuple[int, bytes]
+        )
         counts = (
             ranks
             | "Buckets" >> beam.Keys().with_output_types(int)
@@ -53,14 +54,17 @@ class ShardStarts(beam.PTransform):
         return (
             ranks
             | "One list a bucket" >> beam.GroupByKey()
-            | "First ranks" >> beam.FlatMapTuple(first_ranks, beam.pvalue.AsSingleton(counts),
-                                                 self.settings.samples_per_shard)
+            | "First ranks" >> beam.FlatMap(ranks_in_bucket, beam.pvalue.AsSingleton(counts), self.settings.samples_per_shard)
         )  # fmt: skip
 
 
 def read_ranks(part: str, run: str, name: str, seed: int) -> list[tuple[int, bytes]]:
     ranks = [rank_of(uid, seed) for uid in kept_uids(run, name, part)]
     return [(bucket_of(rank), rank) for rank in ranks]
+
+
+def ranks_in_bucket(bucket: tuple[int, Iterable[bytes]], counts: dict[int, int], size: int) -> list[tuple[int, bytes]]:
+    return first_ranks(*bucket, counts, size)
 
 
 def read_samples(part: str, run: str, name: str, seed: int) -> Iterable[Sample]:
@@ -73,4 +77,3 @@ def keyed_by_shard(sample: Sample, starts: Iterable[tuple[int, bytes]]) -> tuple
 
 def write_one(number: int, samples: Iterable[Sample], run: str, name: str) -> int:
     return write_shard(number, samples, run, f"{run}/shards/{name}")
-

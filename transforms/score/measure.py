@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image as Picture
 
+from trainer.model import Clip
 from transforms import parquet, storage
 from transforms.records import Image, Score
 from transforms.score.settings import ScoreSettings
-from trainer.model import Clip
 
 
 def score_part(run: str, stem: str, clip: Clip, settings: ScoreSettings) -> int:

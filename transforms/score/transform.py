@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import apache_beam as beam
 from apache_beam.utils.shared import Shared
 
-from trainer.model import Clip, load_clip
+from trainer.model import Clip, load_clip, set_threads
 from transforms import storage
 from transforms.score.measure import score_part
 from transforms.score.settings import ScoreSettings
@@ -36,7 +36,7 @@ class ScorePart(beam.DoFn):
     def _load(self) -> Clip:
         settings = self._settings
         clip = load_clip(settings.model, settings.pretrained, device=settings.device, precision=settings.precision)
-        clip.set_threads(settings.threads)
+        set_threads(settings.threads)
         return clip
 
     def process(self, stem: str) -> Iterable[int]:

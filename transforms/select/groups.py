@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from filters.near_duplicate import Member, NearDuplicateRules, bands, within_bucket
 from filters.reasons import Drop, Reason
-from filters.score import ScoreRules, cut_for_top_share
+from filters.score import ScoreRules, cut_for_top_share, judge_top_share
 from transforms.records import Pair
-from transforms.select.pairs import standing
+from transforms.select.pairs import best_similarity, standing
 
 
 def exact_losers(pairs: Iterable[Pair]) -> Iterator[tuple[Pair, Drop | None]]:
@@ -18,7 +18,7 @@ def exact_losers(pairs: Iterable[Pair]) -> Iterator[tuple[Pair, Drop | None]]:
         yield pair, Drop(Reason.EXACT_DUPLICATE, float(len(ordered)), best.uid.hex())
 
 
-def band_keys(pair: Pair, rules: NearDuplicateRules) -> list[tuple[tuple[int, bytes], Member]]:
+def band_keys(pair: Pair, rules: NearDuplicateRules) -> list[tuple[tuple[int, int], Member]]:
     """A pair under each band of its hash; none where the hash says too little."""
     if not pair.phash or pair.phash_quality < rules.min_quality:
         return []
@@ -51,7 +51,7 @@ def without_repeated(pair: Pair, counts: Mapping[bytes, int], max_images: int) -
     return Drop(Reason.CAPTION_REPEATED, float(worst), pair.captions[0].caption.text)
 
 
-def top_share_cut(counts: Mapping[float, int], rules: ScoreRules) -> float:
-    """The similarity that the top share reaches, from how often each value occurs."""
+def top_share_drop(pair: Pair, counts: Mapping[float, int], rules: ScoreRules) -> Drop | None:
+    """Whether a pair falls out of the top share. `counts`: how often each similarity occurs among all pairs."""
     assert rules.top_share is not None
-    return cut_for_top_share(counts, rules.top_share)
+    return judge_top_share(best_similarity(pair), cut_for_top_share(counts, rules.top_share), rules)

@@ -24,9 +24,7 @@ def read_scores(run: str, stem: str) -> Mapping[tuple[bytes, bytes], float]:
 
 
 def _not_fetched(image: Image, stem: str, row: int) -> Selected:
-    return Selected(
-        image.uid, image.url, False, "fetch", image.reason, image.value, image.detail, (), None, stem, row
-    )
+    return Selected(image.uid, image.url, False, "fetch", image.reason, image.value, image.detail, (), None, stem, row)
 
 
 def pair_of(image: Image, stem: str, row: int, scores: Mapping[tuple[bytes, bytes], float]) -> Pair:

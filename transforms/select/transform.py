@@ -1,6 +1,7 @@
 """Candidates, images and scores to a selection, wired: one transform a rule, every drop in one place."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -49,7 +50,7 @@ class Select(beam.PTransform):
             | "All fates" >> beam.Flatten()
             | "By part" >> beam.Map(by_part).with_output_types(tuple[str, Selected])
             | "One list a part" >> beam.GroupByKey()
-            | "Write part" >> beam.MapTuple(write_part, run=self.run, name=self.name)
+            | "Write part" >> beam.MapTuple(partial(write_part, run=self.run, name=self.name))
         )
 
 
@@ -154,7 +155,7 @@ class NearDuplicates(beam.PTransform):
             pairs
             | "Bands" >> beam.FlatMap(groups.band_keys, self.rules)
             | "Same band" >> beam.GroupByKey()
-            | "Compare" >> beam.FlatMapTuple(lambda _, members, rules: groups.near_losers(members, rules), self.rules)
+            | "Compare" >> beam.FlatMap(lambda kv, rules: groups.near_losers(kv[1], rules), self.rules)
             | "Nearest" >> beam.CombinePerKey(groups.nearest)
         )
         fates = joined(pairs, losses) | "Decide" >> beam.FlatMap(near_fate)

@@ -8,6 +8,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -18,6 +19,9 @@ from transforms.web.settings import Address, WebSettings, is_ip_literal
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]  # (host, port) -> ip addresses; raises OSError
 
 _NO_SUCH_HOST = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+# The loops' own pools have four to six threads: slow name servers would make a queue that looks like their failure.
+LOOKUPS_AT_ONCE = 64
+_LOOKUP_THREADS = ThreadPoolExecutor(LOOKUPS_AT_ONCE, thread_name_prefix="lookup")
 # Transition formats that carry an IPv4 address: whoever answers behind it is decided by a gateway, not by us.
 _CARRIERS = [
     ip_network(network)
@@ -30,7 +34,12 @@ _CARRIERS = [
         "::ffff:0:0:0/96",  # IPv4-translated
     )
 ]
-_NEVER = [ip_network("100.64.0.0/10"), ip_network("192.0.0.0/24"), ip_network("192.88.99.0/24"), ip_network("fec0::/10")]
+_NEVER = [
+    ip_network("100.64.0.0/10"),
+    ip_network("192.0.0.0/24"),
+    ip_network("192.88.99.0/24"),
+    ip_network("fec0::/10"),
+]
 
 
 class Refused(OSError):
@@ -68,8 +77,12 @@ def _is_special(address: IPv4Address | IPv6Address) -> bool:
 async def system_lookup(host: str, port: int) -> list[str]:
     """The system's resolver. Raises socket.gaierror."""
     loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_LOOKUP_THREADS, _lookup, host, port)
+
+
+def _lookup(host: str, port: int) -> list[str]:
     flags = socket.AI_ADDRCONFIG  # no IPv6 addresses where this machine could not reach them
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     return [str(entry[4][0]) for entry in found]
 
 
@@ -79,6 +92,7 @@ class Resolver(AbstractResolver):
     def __init__(self, settings: WebSettings, lookup: Lookup = system_lookup) -> None:
         self._settings = settings
         self._lookup = lookup
+        self._at_once = asyncio.Semaphore(LOOKUPS_AT_ONCE)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -100,7 +114,8 @@ class Resolver(AbstractResolver):
         if is_ip_literal(host):
             return self.judge([host.strip("[]")], port)
         try:
-            found = await asyncio.wait_for(self._lookup(host, port), self._settings.timeouts.connect_s)
+            async with self._at_once:  # the wait for a thread is not the resolver's fault
+                found = await asyncio.wait_for(self._lookup(host, port), self._settings.timeouts.connect_s)
         except TimeoutError:
             return Drop(Reason.LOCAL_RESOLVER, None, "no answer in time")
         except UnicodeError:  # a label longer than DNS allows

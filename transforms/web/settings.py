@@ -25,9 +25,9 @@ class RobotsSettings(Rules):
 
     obey: bool = True
     # Agents that gather training data: a site that refuses one of them by name means us too.
-    also_obey: list[str] = ["CCBot", "GPTBot", "Google-Extended", "img2dataset"]
+    also_obey: list[str] = Field(default=["CCBot", "GPTBot", "Google-Extended", "img2dataset"])
     max_age_s: float = operational(24 * 3600, gt=0)  # RFC 9309 section 2.4
-    max_redirects: int = Field(5, ge=0)  # RFC 9309 section 2.3.1.2
+    max_redirects: int = Field(default=5, ge=0)  # RFC 9309 section 2.3.1.2
 
 
 class OptOutSettings(Rules):
@@ -65,25 +65,26 @@ class WebSettings(Rules):
     """Everything that decides how the web is asked."""
 
     contact: str = operational("")  # an e-mail address or a page, for site owners
-    agent: str = Field("Pairmill", pattern=r"^[A-Za-z_-]+$")  # the product token that robots.txt knows
+    agent: str = Field(default="Pairmill", pattern=r"^[A-Za-z_-]+$")  # the product token that robots.txt knows
     robots: RobotsSettings = RobotsSettings()
     opt_outs: OptOutSettings = OptOutSettings()
     timeouts: Timeouts = operational(Timeouts())
     images: Pace = operational(Pace(at_once=2, gap_s=0.1))  # at most ten a second
     pages: Pace = operational(Pace(at_once=1, gap_s=1.0))
     hosts: list[HostPace] = operational([])  # the first that matches counts
-    max_crawl_delay_s: float = Field(30, ge=0)
-    max_host_hours: float = Field(72, gt=0)
-    max_redirects: int = Field(5, ge=0)
-    max_header_bytes: int = Field(32 * 1024, ge=1024)  # of one header field; there may be 128
-    max_image_bytes: int = Field(32 * 1024 * 1024, ge=1)  # as sent, and again after decompression
-    max_page_bytes: int = Field(10 * 1024 * 1024, ge=1)
-    ports: list[int] = [80, 443]
+    max_crawl_delay_s: float = Field(default=30, ge=0)
+    max_host_hours: float = Field(default=72, gt=0)
+    max_redirects: int = Field(default=5, ge=0)
+    max_header_bytes: int = Field(default=32 * 1024, ge=1024)  # of one header field; there may be 128
+    max_image_bytes: int = Field(default=32 * 1024 * 1024, ge=1)  # as sent, and again after decompression
+    max_page_bytes: int = Field(default=10 * 1024 * 1024, ge=1)
+    ports: list[int] = Field(default=[80, 443])
     concurrency: int = operational(256, ge=1)  # beyond it aiohttp's cost a request rises
     large_bodies_at_once: int = operational(8, ge=1)  # answers above 1 MiB: bounds the memory of bodies on their way
     retries: int = operational(2, ge=0)  # after 429 and 503
+    give_up_after: int = Field(default=8, ge=1)  # so many 429 or 503 in a row: a minute or two of waiting
     backoff_s: float = operational(1, ge=0)  # doubles with each answer of that kind
-    max_backoff_s: float = operational(60, ge=0)  # a longer Retry-After is not waited for
+    max_backoff_s: float = operational(300, ge=0)  # the longest Retry-After that is waited for
     slow_after_s: float = operational(1, gt=0)  # hosts that answer later than this are asked one at a time
     connect_to: dict[str, str] = operational({})  # "host pattern:port" -> "ip:port", as curl's --connect-to
     allow_private: list[str] = operational([])  # networks such as 127.0.0.0/8 that may be connected to
@@ -101,7 +102,9 @@ class WebSettings(Rules):
     def _are_addresses(cls, targets: dict[str, str]) -> dict[str, str]:
         for pattern, target in targets.items():
             if not pattern.rpartition(":")[2].isdigit() or parse_address(target) is None:
-                raise ValueError(f'{pattern}: {target}: expected "host pattern:port": "ip:port", such as "a.test:80": "127.0.0.1:8080"')
+                raise ValueError(
+                    f'{pattern}: {target}: expected "host:port": "ip:port", such as "a.test:80": "127.0.0.1:8080"'
+                )
         return targets
 
     @property

@@ -26,9 +26,7 @@ def attempt(folder, answers: dict[str, bytes | None]) -> None:
 def committed(folder) -> dict[str, bytes | None]:
     """What a reader sees: the rows of the commit, and the bytes that they point to."""
     rows = parquet.read_rows(str(folder / f"{STEM}.parquet"), Image)
-    return {
-        r.url: storage.read_range(str(folder / r.tar), r.offset, r.length) if r.tar else None for r in rows
-    }
+    return {r.url: storage.read_range(str(folder / r.tar), r.offset, r.length) if r.tar else None for r in rows}
 
 
 def test_rows_point_at_their_bytes(tmp_path):

@@ -14,9 +14,7 @@ uids = st.lists(st.binary(min_size=16, max_size=16), unique=True, min_size=1, ma
 def test_shards_are_slices_of_the_sorted_ranks(uids, size, seed):
     ranks = [rank_of(uid, seed) for uid in uids]
     counts = Counter(map(bucket_of, ranks))
-    starts = [
-        start for b in counts for start in first_ranks(b, [r for r in ranks if bucket_of(r) == b], counts, size)
-    ]
+    starts = [start for b in counts for start in first_ranks(b, [r for r in ranks if bucket_of(r) == b], counts, size)]
     order = sorted(ranks)
     assert sorted(starts) == [(n, order[n * size]) for n in range(-(-len(order) // size))]
     begins = [rank for _, rank in sorted(starts)]

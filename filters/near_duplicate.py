@@ -1,0 +1,75 @@
+"""Near-duplicates: images whose perceptual hashes lie within a Hamming radius of each other.
+
+Hashes are PDQ's (256 bits, 32 bytes). Two hashes that differ in at most r bits agree exactly on at least one of r + 1
+bands (pigeonhole): bands bring together all who may be near, and within a band all are compared.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from filters.rules import Rules
+
+HASH_BITS = 256
+BLOCK = 1_024  # members compared at once with all others: 1,024 x 1,024 x 32 bytes
+
+
+class NearDuplicateRules(Rules):
+    """Which hashes are near, and which say too little to be compared."""
+
+    radius: int = Field(12, ge=0, le=63)  # bits of 256; copies at another size or quality differ in less than 10
+    min_quality: int = Field(50, ge=0, le=100)  # PDQ's own advice: below it an image has too few features
+
+
+class Member(NamedTuple):
+    """A hash in a band, with what decides who stays."""
+
+    hash: bytes  # (32,)
+    uid: bytes
+    standing: tuple[float, ...]  # higher is better; the uid breaks ties
+
+
+def bands(hash_: bytes, radius: int) -> Iterator[tuple[int, int]]:
+    """(number of the band, its bits) for the radius + 1 bands of a hash, as even in size as can be."""
+    whole = int.from_bytes(hash_, "big")
+    count = radius + 1
+    for number in range(count):
+        start, end = number * HASH_BITS // count, (number + 1) * HASH_BITS // count
+        yield number, (whole >> (HASH_BITS - end)) & ((1 << (end - start)) - 1)
+
+
+def hamming(one: bytes, other: bytes) -> int:
+    """How many bits differ."""
+    return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
+
+
+def within_bucket(members: Sequence[Member], radius: int) -> Iterator[tuple[bytes, bytes, int]]:
+    """(uid, uid of the nearest better one, distance) for each member with a better one within the radius.
+
+    Memory is bounded by a block of members, however many share the bucket.
+    """
+    ordered = sorted(members, key=lambda m: (m.standing, m.uid), reverse=True)  # best first
+    words = np.frombuffer(b"".join(m.hash for m in ordered), np.uint64).reshape(len(ordered), HASH_BITS // 64)
+    for start in range(0, len(ordered), BLOCK):
+        for place, (better, distance) in _nearest_better(words, start, radius).items():
+            yield ordered[place].uid, ordered[better].uid, distance
+
+
+def _nearest_better(words: np.ndarray, start: int, radius: int) -> dict[int, tuple[int, int]]:
+    """place → (place of its nearest better one, distance) for the block of places that begins at `start`."""
+    block = words[start : start + BLOCK]  # (b, 4)
+    best: dict[int, tuple[int, int]] = {}
+    for first in range(0, start + len(block), BLOCK):
+        others = words[first : first + BLOCK]  # (o, 4)
+        distances = np.bitwise_count(block[:, None, :] ^ others[None, :, :]).sum(axis=2, dtype=np.int64)  # (b, o)
+        worse = np.arange(start, start + len(block))[:, None] <= np.arange(first, first + len(others))[None, :]
+        distances[worse] = HASH_BITS + 1
+        nearest = distances.argmin(axis=1)
+        for row in np.flatnonzero(distances[np.arange(len(block)), nearest] <= radius):
+            found = (int(nearest[row]) + first, int(distances[row, nearest[row]]))
+            known = best.get(start + int(row))
+            if known is None or found[1] < known[1]:
+                best[start + int(row)] = found
+    return best

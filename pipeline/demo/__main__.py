@@ -1,0 +1,3 @@
+from pipeline.demo.command import main
+
+raise SystemExit(main())

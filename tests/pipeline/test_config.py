@@ -1,0 +1,104 @@
+"""Bad configuration is refused before any work, naming the key, the value and the remedy."""
+
+import json
+
+import pytest
+import yaml
+
+from pipeline import config
+from pipeline.errors import UsageError
+
+GOOD = {"collect": {"tables": {"paths": ["urls.csv"]}}}
+
+
+def parsed(**sections):
+    return config.parse(GOOD | sections, "my.yaml")
+
+
+@pytest.mark.parametrize(("sections", "words"), [
+    ({"fetch": {"imag": {}}}, ["my.yaml: unknown key fetch.imag", "did you mean fetch.image?"]),
+    ({"fetsh": {}}, ["unknown key fetsh", "did you mean fetch?"]),
+    ({"web": {"timeouts": {"total_s": "ten"}}}, ['web.timeouts.total_s = "ten"', "number"]),
+    ({"web": {"concurrency": 0}}, ["web.concurrency = 0", "greater than or equal to 1"]),
+    ({"select": {"rules": [{"rule": "captions"}]}}, ["select.rules.0", "caption"]),
+    ({"select": {"rules": [{"rule": "score", "min": 0.3}]}}, ["score.model = none", "name a model"]),
+    ({"fetch": {"image": {"mode": "stretch"}}}, ['fetch.image.mode = "stretch"', "keep_ratio"]),
+    ({"collect": {}}, ["collect has no source", "collect.tables"]),
+    ({"web": {"connect_to": {"a": "b"}}}, ["web.connect_to", "ip:port"]),
+    ({"pack": {"samples_per_shard": 2.5}}, ["pack.samples_per_shard = 2.5", "integer"]),
+])  # fmt: skip
+def test_each_message_names_key_value_and_remedy(sections, words):
+    with pytest.raises(UsageError) as caught:
+        parsed(**sections)
+    assert [w for w in words if w not in str(caught.value)] == []
+
+
+def test_shipped_configurations_are_valid_and_open_with_their_command():
+    names = sorted(p.stem for p in config.shipped_configs().glob("*.yaml"))
+    assert {"demo", "site", "urls", "warc"} <= set(names)
+    for name in names:
+        text = config.find_config(name).read_text()
+        assert f"pairmill run {name}" in text.splitlines()[1]
+        assert "# Cost:" in text
+        assert "# Expect:" in text
+        config.load(name, ["collect.crawl.seeds=[http://localhost/]"] if name == "site" else [])
+
+
+def test_engine_profiles_are_valid():
+    for profile in (config.shipped_configs() / "engines").glob("*.yaml"):
+        config.load("urls", engine=profile.stem)
+
+
+@pytest.mark.parametrize(("override", "words"), [
+    ("fetch.image.size", "expected section.key=value"),
+    ("select.rules.9.min_words=1", "not a place in a list"),
+    ("fetch.image.size.more=1", "plain value"),
+    ("fetch.image.size=[", "not valid YAML"),
+])  # fmt: skip
+def test_bad_overrides(override, words):
+    with pytest.raises(UsageError, match="--set") as caught:
+        config.load("urls", [override])
+    assert words in str(caught.value)
+
+
+def test_overrides_reach_lists_and_new_sections():
+    settings = config.load("urls", ["select.rules.0.min_words=7", "pack.seed=3", "web.contact=me@example.org"])
+    assert settings.select.rules[0].min_words == 7
+    assert settings.pack.seed == 3
+    assert settings.web.contact == "me@example.org"
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("collect: [", "not valid YAML"), ("- 1", "expected sections"), ("", "expected sections"),
+])  # fmt: skip
+def test_broken_files(tmp_path, text, words):
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="x.yaml") as caught:
+        config.load(str(path))
+    assert words in str(caught.value)
+
+
+def test_an_unknown_configuration_names_the_nearest():
+    with pytest.raises(UsageError, match="did you mean 'demo'"):
+        config.load("demoo")
+
+
+def test_operational_settings_are_no_content():
+    quick, slow = parsed(web={"contact": "a@b.c", "timeouts": {"total_s": 1}}), parsed(web={"concurrency": 3})
+    assert config.content(quick) == config.content(slow)
+    assert config.content(parsed(pack={"seed": 1})) != config.content(quick)
+    assert "engine" in config.content(quick)
+    assert config.content(quick)["engine"] == {}
+
+
+def test_the_resolved_configuration_is_itself_valid():
+    settings = config.load("demo")
+    again = config.parse(yaml.safe_load(config.as_yaml(settings)), "run.yaml")
+    assert again == settings
+
+
+def test_the_schema_is_json_and_strict():
+    schema = json.loads(json.dumps(config.schema()))
+    assert schema["additionalProperties"] is False
+    assert "rules" in schema["$defs"]["SelectSettings"]["properties"]

@@ -1,0 +1,172 @@
+"""Pace: gaps, limits, waits."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+
+from filters.reasons import Reason
+from transforms.web.schedule import Schedule, retry_after_s
+from transforms.web.settings import Pace, WebSettings
+
+
+def run(settings, pace, hosts, work_s=0.0, late_s=0.0, answer_s=0.0):
+    """(host, start, end) of a request for each host name, all asked at once."""
+    done = []
+
+    async def one(schedule, host):
+        async with schedule.turn(host, pace) as turn:
+            await asyncio.sleep(late_s)
+            start = asyncio.get_running_loop().time()
+            turn.sent()
+            await asyncio.sleep(answer_s)
+            turn.answered()
+            await asyncio.sleep(work_s)
+            done.append((host, start, asyncio.get_running_loop().time()))
+
+    async def main():
+        schedule = Schedule(settings)
+        await asyncio.gather(*(one(schedule, host) for host in hosts))
+
+    asyncio.run(main())
+    return sorted(done, key=lambda row: row[1])
+
+
+def gaps(rows):
+    return [b[1] - a[1] for a, b in pairwise(rows)]
+
+
+def most_at_once(rows):
+    return max(sum(start <= now < end for _, start, end in rows) for _, now, _ in rows)
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+@pytest.mark.parametrize("answer_s", [0.0, 0.005, 0.05])
+def test_starts_keep_their_gap(at_once, answer_s):
+    rows = run(WebSettings(), Pace(at_once=at_once, gap_s=0.02), ["a"] * 8, work_s=0.03, answer_s=answer_s)
+    assert min(gaps(rows)) >= 0.02
+    assert most_at_once(rows) <= at_once
+
+
+def test_a_late_connection_delays_the_next_start():
+    rows = run(WebSettings(), Pace(at_once=2, gap_s=0.02), ["a"] * 5, late_s=0.03)
+    assert min(gaps(rows)) >= 0.02
+
+
+def test_hosts_do_not_wait_for_each_other():
+    rows = run(WebSettings(), Pace(at_once=1, gap_s=0.1), [f"h{n}" for n in range(50)])
+    assert rows[-1][1] - rows[0][1] < 0.1
+
+
+def test_the_total_is_bounded():
+    rows = run(WebSettings(concurrency=4), Pace(at_once=1, gap_s=0), [f"h{n}" for n in range(20)], work_s=0.01)
+    assert most_at_once(rows) == 4
+
+
+def test_mixed_kinds_keep_the_strictest_pace():
+    async def main():
+        loop = asyncio.get_running_loop()
+        schedule = Schedule(WebSettings())
+        async with schedule.turn("a", Pace(at_once=2, gap_s=0)):
+            pass
+        ends = loop.time()
+        async with schedule.turn("a", Pace(at_once=1, gap_s=0.05)):
+            first = loop.time() - ends
+        ends = loop.time()
+        async with schedule.turn("a", Pace(at_once=9, gap_s=0)):
+            return first, loop.time() - ends
+
+    assert min(asyncio.run(main())) >= 0.045
+
+
+def test_a_host_that_slows_is_asked_slower():
+    async def main():
+        schedule = Schedule(WebSettings(slow_after_s=0.02))
+        loop = asyncio.get_running_loop()
+        starts = []
+        for _ in range(2):
+            async with schedule.turn("a", Pace(at_once=2, gap_s=0)) as turn:
+                starts.append(loop.time())
+                turn.sent()
+                await asyncio.sleep(0.05)
+                turn.answered()
+        return starts
+
+    first, second = asyncio.run(main())
+    assert second - first >= 0.095  # the answer's 0.05 s, and as long again
+
+
+def test_back_off_doubles_and_honours_retry_after():
+    now = [0.0]
+
+    async def main():
+        settings = WebSettings(backoff_s=1.0, max_backoff_s=5.0, retries=2)
+        schedule = Schedule(settings, clock=lambda: now[0], wall_clock=lambda: 0.0)
+        async with schedule.turn("a", Pace(at_once=1, gap_s=0)):
+            pass
+        host = schedule._hosts["a"]
+        holds = []
+        for status, headers in [(503, ()), (429, ()), (503, (("Retry-After", "3"),)), (429, (("retry-after", "99"),))]:
+            now[0] += 100
+            again = schedule.judge_answer("a", status, headers)
+            holds.append((again, host.hold_until_s - now[0]))
+        schedule.judge_answer("a", 200, ())
+        return holds, host.strikes
+
+    holds, strikes = asyncio.run(main())
+    assert holds == [(True, 1.0), (True, 2.0), (False, 3.0), (False, 5.0)]  # 99 s are too long
+    assert strikes == 0
+
+
+def test_a_host_has_only_so_many_hours():
+    now = [0.0]
+
+    async def main():
+        schedule = Schedule(WebSettings(max_host_hours=1.0), clock=lambda: now[0])
+        drops = []
+        for _ in range(2):
+            async with schedule.turn("a", Pace(at_once=1, gap_s=0)) as turn:
+                drops.append(turn.drop)
+            now[0] += 3601
+        return drops
+
+    first, second = asyncio.run(main())
+    assert first is None
+    assert (second.reason, second.value) == (Reason.HOST_BUDGET, 1.0)
+
+
+def test_who_gives_up_waiting_blocks_nobody():
+    async def main():
+        schedule = Schedule(WebSettings())
+        pace = Pace(at_once=1, gap_s=0.05)
+
+        async def one():
+            async with schedule.turn("a", pace):
+                pass
+
+        await one()
+        waiting = [asyncio.create_task(one()) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        waiting[0].cancel()
+        waiting[1].cancel()
+        await asyncio.wait_for(waiting[2], 1)
+        return [task.cancelled() for task in waiting]
+
+    assert asyncio.run(main()) == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120.0),
+        (" 0 ", 0.0),
+        ("Thu, 01 Jan 1970 00:01:40 GMT", 40.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("soon", None),
+        ("-5", None),
+        ("", None),
+        ("²", None),
+    ],
+)
+def test_retry_after(value, seconds):
+    assert retry_after_s(value, 60.0) == seconds

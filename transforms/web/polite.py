@@ -1,0 +1,168 @@
+"""The one door to the web: everything that the crawl and the fetch ask goes through `PoliteWeb.ask`."""
+
+from collections.abc import Sequence
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from types import TracebackType
+
+from selectolax.lexbor import LexborHTMLParser
+
+from filters.optout import TdmRule, judge_headers, judge_tdm
+from filters.reasons import Drop, Reason
+from filters.robots import path_of
+from filters.url import host_of, normalise_url
+from transforms.web.address import Lookup, Resolver, system_lookup
+from transforms.web.client import Answer, Client, Reply, Wanted, answer_of, follow, header, header_values
+from transforms.web.robots_cache import RobotsCache, TdmCache
+from transforms.web.schedule import Schedule
+from transforms.web.settings import Kind, Pace, WebSettings
+
+ACCEPT = {
+    "image": "image/jpeg,image/png,image/webp,image/*;q=0.9,*/*;q=0.5",
+    "page": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.5",
+}
+# A page's host that cannot be asked says nothing about an image on another host; these do.
+_NO_OF_THE_PAGE = frozenset({Reason.ROBOTS, Reason.ROBOTS_UNAVAILABLE, Reason.LOCAL_NETWORK, Reason.LOCAL_RESOLVER})
+
+
+class PoliteWeb:
+    """Asks the web with manners: robots.txt, opt-outs, pace, addresses, deadlines, caps.
+
+    `async with PoliteWeb(settings) as web: answer = await web.ask(url)`. Thousands of asks may be under way: one that
+    waits costs a coroutine. One instance belongs to one event loop; hosts must not be shared between instances.
+    """
+
+    def __init__(self, settings: WebSettings, own_version: str = "", lookup: Lookup = system_lookup) -> None:
+        self._settings = settings
+        user_agent = settings.user_agent(own_version or _installed_version())
+        self._client = Client(settings, user_agent, Resolver(settings, lookup))
+        self._schedule = Schedule(settings)
+        self._robots = RobotsCache(self._ask_for_rules, settings)
+        self._tdm = TdmCache(self._ask_for_tdmrep, settings)
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """Those whose no is a no to us."""
+        return self._settings.agents
+
+    async def __aenter__(self) -> "PoliteWeb":
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._robots.close()
+        await self._tdm.close()
+        await self._client.__aexit__(kind, error, trace)
+
+    async def ask(self, url: str, kind: Kind = "image", page_url: str = "") -> Answer:
+        """The answer to `url`, or the drop that says why there is none. Expected failures are never exceptions."""
+        drop = await self._judge_page(page_url)
+        if drop is not None:
+            return answer_of(url, [Reply(url, drop=drop)])
+        wanted = Wanted(self._max_bytes(kind), ACCEPT[kind])
+        answer = await follow(url, partial(self._hop, kind, wanted), self._settings.max_redirects)
+        if answer.drop is not None:
+            return answer
+        drop = await self._judge_opt_outs(answer, kind)
+        return answer if drop is None else answer._replace(drop=drop, body=b"")
+
+    def _max_bytes(self, kind: Kind) -> int:
+        return self._settings.max_image_bytes if kind == "image" else self._settings.max_page_bytes
+
+    async def _judge_page(self, page_url: str) -> Drop | None:
+        """The rules of the page's host for the page on which an image was found."""
+        url = normalise_url(page_url) if page_url else None
+        if url is None or not url.startswith(("http://", "https://")):
+            return None
+        drop = self._client.judge_target(url) or await self._robots.judge(url)
+        if drop is None or drop.reason not in _NO_OF_THE_PAGE:
+            return None
+        return drop._replace(detail=f"page on {host_of(url)}: {drop.detail}")
+
+    async def _hop(self, kind: Kind, wanted: Wanted, url: str) -> Reply:
+        """One request of a chain of redirects, judged as if it were the first."""
+        drop = self._client.judge_target(url) or await self._robots.judge(url)
+        if drop is not None:
+            return Reply(url, drop=drop)
+        delay_s = await self._robots.crawl_delay_s(url)
+        if delay_s > self._settings.max_crawl_delay_s:
+            return Reply(url, drop=Drop(Reason.CRAWL_DELAY_TOO_LONG, delay_s))
+        return await self._in_turn(url, wanted, kind, delay_s)
+
+    async def _in_turn(self, url: str, wanted: Wanted, kind: Kind = "image", delay_s: float = 0.0) -> Reply:
+        """Ask when the host's turn has come; again after a 429 or 503, when it has come again."""
+        name = host_of(url)
+        pace = with_delay(self._settings.pace(name, kind), delay_s)
+        reply: Reply | None = None
+        for _ in range(self._settings.retries + 1):
+            async with self._schedule.turn(name, pace) as turn:
+                if turn.drop is not None:
+                    return reply or Reply(url, drop=turn.drop)
+                reply = await self._client.exchange(url, wanted, turn)
+            if not self._schedule.judge_answer(name, reply.status, reply.headers):
+                break
+        assert reply is not None
+        return reply
+
+    async def _ask_for_rules(self, url: str, max_bytes: int) -> Answer:
+        """robots.txt: the only thing that is asked for without asking robots.txt."""
+        wanted = Wanted(max_bytes, "text/plain,*/*;q=0.5", cut=True)
+        return await follow(url, partial(self._plain_hop, wanted), self._settings.robots.max_redirects)
+
+    async def _plain_hop(self, wanted: Wanted, url: str) -> Reply:
+        drop = self._client.judge_target(url)
+        return await self._in_turn(url, wanted) if drop is None else Reply(url, drop=drop)
+
+    async def _ask_for_tdmrep(self, url: str, max_bytes: int) -> Answer:
+        wanted = Wanted(max_bytes, "application/json,*/*;q=0.5", cut=True)
+        return await follow(url, partial(self._hop, "image", wanted), self._settings.max_redirects)
+
+    async def _judge_opt_outs(self, answer: Answer, kind: Kind) -> Drop | None:
+        """What the answer says of being collected. What a page says of itself is judged where it is read."""
+        wanted = self._settings.opt_outs
+        if kind == "page":
+            return await self._judge_page_file(answer) if wanted.tdmrep else None
+        drop = None
+        if wanted.x_robots_tag:
+            drop = judge_headers(header_values(answer.headers, "x-robots-tag"), self.agents)
+        if drop is None and wanted.tdmrep:
+            said = _tdm_header(answer)
+            drop = judge_tdm(said, None, await self._tdm_rules(answer, said), _path(answer))
+        return drop
+
+    async def _judge_page_file(self, answer: Answer) -> Drop | None:
+        """The host's tdmrep.json, unless the page's own header or meta has the last word."""
+        if _tdm_header(answer) or _tdm_meta(answer.body) is not None:
+            return None
+        drop = judge_tdm(None, None, await self._tdm_rules(answer, None), _path(answer))
+        return None if drop is None else drop._replace(reason=Reason.PAGE_OPT_OUT)
+
+    async def _tdm_rules(self, answer: Answer, said: str | None) -> Sequence[TdmRule]:
+        return () if said in ("0", "1") else await self._tdm.rules(answer.final_url)
+
+
+def _path(answer: Answer) -> str:
+    return path_of(answer.final_url).decode("ascii", "replace")
+
+
+def _tdm_header(answer: Answer) -> str | None:
+    return header(answer.headers, "tdm-reservation").partition(",")[0].strip() or None
+
+
+def with_delay(pace: Pace, delay_s: float) -> Pace:
+    """A Crawl-delay is a gap between requests made one at a time."""
+    return pace if delay_s <= pace.gap_s else Pace(at_once=1, gap_s=delay_s)
+
+
+def _tdm_meta(body: bytes) -> str | None:
+    for element in LexborHTMLParser(body).css("meta[name][content]"):
+        if (element.attributes.get("name") or "").strip().lower() == "tdm-reservation":
+            return element.attributes.get("content")
+    return None
+
+
+def _installed_version() -> str:
+    try:
+        return version("pairmill")
+    except PackageNotFoundError:
+        return "0"

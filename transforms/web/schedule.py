@@ -1,0 +1,203 @@
+"""When a host may be asked: so many at once, so far apart, and slower when it says so or slows down.
+
+Starts are kept apart as the *server* sees them. A request on its way can be held up, so the gap is counted from the
+moment the host begins to answer; where it takes longer than the gap to answer, the next start waits for two gaps.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
+
+from filters.reasons import Drop, Reason
+from transforms.web.client import Headers, header
+from transforms.web.settings import Pace, WebSettings
+
+Clock = Callable[[], float]  # seconds, monotonic
+
+BACK_OFF = frozenset({429, 503})
+MAX_IDLE_HOSTS = 10_000
+_SMOOTHING = 0.3  # weight of the newest latency
+_HOUR_S = 3600
+_MAX_GUESS_S = 60.0  # of a wait that no Retry-After asks for
+_FORGET_AFTER_S = 60.0  # longer than any gap
+_ALONE = Pace(at_once=1, gap_s=0.0)
+
+
+class Host:
+    """What is known of one host's patience. Where kinds of requests are mixed, the strictest pace holds for all."""
+
+    def __init__(self, now: float) -> None:
+        self.door = asyncio.Lock()  # one request starts at a time, in the order of asking
+        self.changed = asyncio.Event()
+        self.first_s = now
+        self.pace: Pace | None = None
+        self.running = 0
+        self.latest: Turn | None = None  # the last that was sent
+        self.hold_until_s = now
+        self.strikes = 0  # answers 429 or 503 in a row
+        self.latency_s = 0.0
+
+    def tighten(self, pace: Pace) -> Pace:
+        if self.pace is not None:
+            pace = Pace(at_once=min(pace.at_once, self.pace.at_once), gap_s=max(pace.gap_s, self.pace.gap_s))
+        self.pace = pace
+        return pace
+
+    def wait_s(self, now: float, pace: Pace, gap_s: float) -> float | None:
+        """Seconds until the next start, 0 for now, None for as long as the others take."""
+        if self.running >= pace.at_once:
+            return None
+        ready_s = self.hold_until_s
+        if self.latest is not None:
+            ready_s = max(ready_s, self.latest.clear_s(gap_s))
+        return max(0.0, ready_s - now)
+
+    def is_idle(self, now: float) -> bool:
+        return not self.running and not self.door.locked() and self.wait_s(now, _ALONE, _FORGET_AFTER_S) == 0
+
+
+class Turn:
+    """One request's place in the schedule. `drop` says why there is none."""
+
+    def __init__(self, host: Host, clock: Clock) -> None:
+        self.drop: Drop | None = None
+        self._host = host
+        self._clock = clock
+        self._begun_s = clock()
+        self._door_is_ours = True
+        self._sent_s: float | None = None
+        self._answered_s: float | None = None
+
+    def clear_s(self, gap_s: float) -> float:
+        """When the next request may start after this one."""
+        assert self._sent_s is not None
+        late = self._sent_s + 2 * gap_s
+        return late if self._answered_s is None else min(late, self._answered_s + gap_s)
+
+    def begin(self) -> None:
+        self._begun_s = self._clock()
+
+    def sent(self) -> None:
+        """The request is on its way: the next one may begin to wait."""
+        if self._sent_s is None:
+            self._sent_s = self._clock()
+            self._host.latest = self
+            self.open_door()
+
+    def answered(self) -> None:
+        """The host begins to answer."""
+        if self._answered_s is None:
+            self._answered_s = self._clock()
+            self._smooth(self._answered_s - self._begun_s)
+            self._host.changed.set()
+
+    def finish(self) -> None:
+        """The request is over. One that was never sent counts as sent: an attempt to connect is one too."""
+        self.sent()
+        self.answered()
+        self.open_door()
+        self._host.changed.set()
+
+    def open_door(self) -> None:
+        if self._door_is_ours:
+            self._door_is_ours = False
+            self._host.door.release()
+
+    def _smooth(self, latency_s: float) -> None:
+        old = self._host.latency_s
+        self._host.latency_s = latency_s if not old else old + _SMOOTHING * (latency_s - old)
+
+
+class Schedule:
+    """All hosts of one event loop."""
+
+    def __init__(self, settings: WebSettings, clock: Clock = time.monotonic, wall_clock: Clock = time.time) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._hosts: dict[str, Host] = {}
+        self._total = asyncio.Semaphore(settings.concurrency)
+
+    @asynccontextmanager
+    async def turn(self, name: str, pace: Pace) -> AsyncIterator[Turn]:
+        """Wait for a place; the request is made inside. Its `sent` must be called, or nobody else starts meanwhile."""
+        host = self._host(name)
+        await host.door.acquire()
+        turn = Turn(host, self._clock)
+        try:
+            turn.drop = self._judge_budget(host)
+            if turn.drop is None:
+                await self._wait(host, host.tighten(pace))
+                turn.drop = self._judge_budget(host)
+            async with self._total:
+                host.running += 1
+                turn.begin()
+                try:
+                    yield turn
+                finally:
+                    host.running -= 1
+                    turn.finish()
+        finally:
+            turn.open_door()
+
+    def _judge_budget(self, host: Host) -> Drop | None:
+        if host.strikes >= self._settings.give_up_after:
+            return Drop(Reason.HOST_BUDGET, host.strikes, "429 or 503 in a row")
+        if self._clock() - host.first_s > self._settings.max_host_hours * _HOUR_S:
+            return Drop(Reason.HOST_BUDGET, self._settings.max_host_hours, "hours")
+        return None
+
+    def judge_answer(self, name: str, status: int | None, headers: Headers) -> bool:
+        """Note what a host answered; whether the same request may be made again, after the wait that is noted too."""
+        host = self._host(name)
+        if status not in BACK_OFF:
+            if status is not None:
+                host.strikes = 0
+            return False
+        host.strikes += 1
+        wait_s = retry_after_s(header(headers, "retry-after"), self._wall_clock())
+        if wait_s is None:
+            wait_s = min(self._settings.backoff_s * 2 ** min(host.strikes - 1, 20), _MAX_GUESS_S)
+        wait_s = min(wait_s, self._settings.max_backoff_s)
+        host.hold_until_s = max(host.hold_until_s, self._clock() + wait_s)
+        # A host that refuses everything is not asked everything three times.
+        width = host.pace.at_once if host.pace else 1  # so many are refused in one breath
+        return host.strikes <= self._settings.retries * width
+
+    async def _wait(self, host: Host, pace: Pace) -> None:
+        while (wait_s := host.wait_s(self._clock(), pace, self._gap_s(host, pace))) != 0:
+            host.changed.clear()
+            try:
+                await asyncio.wait_for(host.changed.wait(), wait_s)
+            except TimeoutError:
+                continue
+
+    def _gap_s(self, host: Host, pace: Pace) -> float:
+        if host.latency_s <= self._settings.slow_after_s:
+            return pace.gap_s
+        return max(pace.gap_s, min(host.latency_s, self._settings.max_crawl_delay_s))
+
+    def _host(self, name: str) -> Host:
+        host = self._hosts.get(name)
+        if host is None:
+            self._forget_idle()
+            host = self._hosts[name] = Host(self._clock())
+        return host
+
+    def _forget_idle(self) -> None:
+        if len(self._hosts) >= MAX_IDLE_HOSTS:
+            now = self._clock()
+            self._hosts = {name: host for name, host in self._hosts.items() if not host.is_idle(now)}
+
+
+def retry_after_s(value: str, now_s: float) -> float | None:
+    """Seconds until the time of a Retry-After header (a number or a date), None where it makes no sense."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now_s)
+    except (ValueError, TypeError, OverflowError):
+        return None
