@@ -19,7 +19,6 @@ class Reason(StrEnum):
     URL_SCHEME = "url_scheme"  # not http or https
     URL_TOO_LONG = "url_too_long"
     URL_BLOCKED = "url_blocked"  # block-list of the configuration
-    TOMBSTONE = "tombstone"  # was taken down once: stays down
     CAPTION_EMPTY = "caption_empty"
     CAPTION_IS_FILE_NAME = "caption_is_file_name"
     NOT_STORED = "not_stored"  # only stored images were wanted, and no archive holds this one
@@ -71,7 +70,6 @@ class Reason(StrEnum):
     IMAGE_TOO_SMALL = "image_too_small"
     ASPECT_TOO_EXTREME = "aspect_too_extreme"
     TOO_FEW_BYTES = "too_few_bytes"
-    HASH_MISMATCH = "hash_mismatch"
 
     # select: images and pairs
     EXACT_DUPLICATE = "exact_duplicate"

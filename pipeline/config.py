@@ -55,7 +55,8 @@ class Settings(Rules):
         wants_scores = [s for s in self.select.rules if isinstance(s, ScoreStep)]
         if wants_scores and not self.score.enabled:
             raise ValueError(
-                "select.rules has a score rule, but score.model = none measures nothing: name a model or remove the rule"
+                "select.rules has a score rule, but score.model = none measures nothing: "
+                "name a model or remove the rule"
             )
         sources = (self.collect.crawl, self.collect.warc, self.collect.tables, self.demo)
         if all(source is None for source in sources):

@@ -7,8 +7,8 @@ import apache_beam as beam
 from filters.url import host_of
 from pipeline.config import Settings
 from pipeline.engine import Engine
+from pipeline.inputs import seeds_of
 from pipeline.layout import PAGES
-from pipeline.preflight import seeds_of
 from pipeline.progress import Progress
 from transforms import parquet, storage
 from transforms.collect.crawl import round_stem

@@ -116,4 +116,4 @@ def check_guards(reasons: Counter[str], engine: EngineSettings) -> None:
     if dropped > engine.max_drop_share * rows:
         top = ", ".join(f"{r} {n}" for r, n in reasons.most_common(4) if r)
         raise DataError(f"fetch: {dropped} of {rows} rows were dropped ({top}), more than "
-                        f"engine.max_drop_share = {engine.max_drop_share} expects; raise it to accept them")  # fmt: skip
+                        f"engine.max_drop_share = {engine.max_drop_share}; raise it to accept them")  # fmt: skip

@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.url import host_of
-from pipeline import layout, stages
+from pipeline import layout
 from pipeline.config import Settings, as_yaml
+from pipeline.inputs import seeds_of, table_files, warc_files
 from pipeline.manifest import Manifests
-from pipeline.preflight import seeds_of
+from pipeline.stages import STAGES
 from transforms import parquet, storage
 from transforms.collect.tables import count_table_rows
 from transforms.records import Candidate
@@ -26,7 +27,7 @@ def plan_of(settings: Settings, run: str) -> dict[str, Any]:
     candidates = (manifests.read("collect") or {}).get("counts", {}).get("candidates")
     plan: dict[str, Any] = {
         "run_dir": run,
-        "stages": {s.name: stage_state(manifests, s.label("main")) for s in stages.STAGES},
+        "stages": {s.name: stage_state(manifests, s.label("main")) for s in STAGES},
         "sources": sources_of(settings),
         "candidates": candidates,
     }
@@ -53,9 +54,9 @@ def sources_of(settings: Settings) -> dict[str, Any]:
         sources["seeds"] = seeds_of(settings)
         sources["max_pages"] = settings.collect.crawl.max_pages
     if settings.collect.warc is not None:
-        sources["warc_files"] = len(stages.warc_files(settings))
+        sources["warc_files"] = len(warc_files(settings))
     if settings.collect.tables is not None:
-        files = stages.table_files(settings)
+        files = table_files(settings)
         sources["table_files"] = len(files)
         sources["table_rows"] = sum(count_table_rows(path, settings.collect.tables) for path in files)
     return sources

@@ -6,7 +6,9 @@ from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.fetching import check_contact
+from pipeline.inputs import seeds_of, table_files, warc_files
 from pipeline.manifest import Manifests
+from transforms.collect.tables import TableError, check_table
 from transforms.select.judge import load_function
 from transforms.select.settings import UserStep
 
@@ -29,9 +31,6 @@ def check_before_work(c: Any, stages: Sequence[Any]) -> None:
 
 def check_sources(c: Any) -> None:
     """Seeds are there, tables have their columns, foreign hosts get a contact."""
-    from pipeline.stages import table_files, warc_files
-    from transforms.collect.tables import TableError, check_table
-
     warc_files(c.settings)
     collect = c.settings.collect
     try:
@@ -42,16 +41,6 @@ def check_sources(c: Any) -> None:
     if collect.crawl is not None and c.settings.demo is None:
         for seed in seeds_of(c.settings):
             check_contact(seed, c.settings.web)
-
-
-def seeds_of(settings: Any) -> list[str]:
-    """The seed pages, from the list and the file. Raises UsageError where there are none, or one is no url."""
-    from transforms.collect.frontier import FrontierError, read_seeds
-
-    try:
-        return read_seeds(settings.collect.crawl)
-    except FrontierError as error:
-        raise UsageError(f"collect.crawl: {error}") from error
 
 
 def check_model(score: Any) -> None:

@@ -38,7 +38,8 @@ def run_stages(
 ) -> bool:
     """Bring a run directory to the end of stage `last`; True when it is there, False when other slices are missing.
 
-    With `keep_settings`, run.yaml stays as it is. `first` permits its stage and those behind it to be done again with other settings.
+    `first` permits its stage and those behind it to be done again with other settings; with `keep_settings`,
+    run.yaml stays as it is.
     Raises UsageError before any work, DataError from a guard, RunError where the work failed.
     """
     run = os.path.abspath(run)

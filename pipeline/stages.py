@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -13,6 +13,7 @@ from pipeline.crawl import crawl
 from pipeline.engine import Engine
 from pipeline.errors import UsageError
 from pipeline.fetching import fetch, fetch_facts
+from pipeline.inputs import table_files, warc_files
 from pipeline.manifest import Manifests, Stamp, digest_of, digest_of_input, outputs_of
 from pipeline.packing import finish_shards
 from pipeline.progress import Progress
@@ -80,26 +81,6 @@ def collect_stamp(c: Context) -> Stamp:
         settings["demo"] = content(c.settings.demo)
     files = [*warc_files(c.settings), *table_files(c.settings)]
     return Stamp(settings, {path: digest_of_input(path) for path in files})
-
-
-def warc_files(settings: Settings) -> list[str]:
-    warc = settings.collect.warc
-    return _expand("collect.warc.paths", warc.paths) if warc else []
-
-
-def table_files(settings: Settings) -> list[str]:
-    tables = settings.collect.tables
-    return _expand("collect.tables.paths", tables.paths) if tables else []
-
-
-def _expand(key: str, patterns: Iterable[str]) -> list[str]:
-    files: list[str] = []
-    for pattern in patterns:
-        found = sorted(p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p))
-        if not found:
-            raise UsageError(f"{key}: {pattern} matches no file; give a file or a pattern such as 'tables/*.parquet'")
-        files += found
-    return [os.path.abspath(p) for p in dict.fromkeys(files)]
 
 
 def input_units(c: Context) -> list[Unit]:

@@ -16,7 +16,7 @@ from transforms import storage
 
 
 def status_of(run: str) -> dict[str, Any]:
-    """{"run", "stages": [{"stage", "state", "parts_done", "parts", "parts_per_s", "left_s", "duration_s", "counts"}]}"""
+    """{"run", "stages": [...]}: a stage's state, counts and duration, or its parts, rate and time left."""
     manifests = Manifests(run)
     labels = [(s.name, label) for s in STAGES for label in (manifests.labels(s.name) or [s.label("main")])]
     return {"run": run, "stages": [stage_status(run, manifests, stage, label) for stage, label in labels]}

@@ -1,6 +1,7 @@
 """What every test may use: records filled with plausible values, and the engine in one process."""
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))  # helpers that several folders share
+os.environ["PYTHONPATH"] = str(ROOT / "tests")  # and that worker processes unpickle
 
 from helpers import samples  # noqa: E402
 

@@ -26,7 +26,7 @@ def relative(path: Path) -> str:
 
 
 def imports_of(path: Path) -> set[str]:
-    """Every module that a file imports, at its top or inside its functions; names of `from` imports that are modules."""
+    """Every module that a file imports, at its top or inside its functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

@@ -151,11 +151,18 @@ class Selected(NamedTuple):
     row: int  # its place in the part
 
 
+class PlacedCaption(NamedTuple):
+    """A caption with the smallest position at which it stands."""
+
+    position: str
+    caption: Caption
+
+
 class Merged(NamedTuple):
     """What is known of one image halfway through the url merge. `first` has the smallest position."""
 
     first: Occurrence
-    captions: tuple[tuple[str, Caption], ...]  # (smallest position, caption), one an id
+    captions: tuple[PlacedCaption, ...]  # one an id
     occurrences: int
 
 
@@ -243,6 +250,7 @@ ALL = (
     FetchLog,
     Score,
     Selected,
+    PlacedCaption,
     Merged,
     Unit,
     Stored,

@@ -2,36 +2,37 @@
 
 from collections.abc import Iterable
 
-from transforms.records import Candidate, Caption, Merged, Occurrence
+from transforms.records import Candidate, Caption, Merged, Occurrence, PlacedCaption
 
 
 def merged(occurrence: Occurrence) -> Merged:
-    return Merged(occurrence, ((occurrence.position, occurrence.caption),), 1)
+    return Merged(occurrence, (PlacedCaption(occurrence.position, occurrence.caption),), 1)
 
 
 def merge(parts: Iterable[Merged]) -> Merged:
     """Several `Merged` of one uid as one: captions add up by id, the smallest position speaks."""
     parts = list(parts)
-    known: dict[bytes, tuple[str, Caption]] = {}
+    known: dict[bytes, PlacedCaption] = {}
     for part in parts:
-        for position, caption in part.captions:
-            known[caption.id] = _together(known.get(caption.id), position, caption)
+        for placed in part.captions:
+            known[placed.caption.id] = _together(known.get(placed.caption.id), placed)
     captions = tuple(known[i] for i in sorted(known))
     first = min((p.first for p in parts), key=lambda o: o.position)
     return Merged(first, captions, sum(p.occurrences for p in parts))
 
 
-def _together(known: tuple[str, Caption] | None, position: str, caption: Caption) -> tuple[str, Caption]:
+def _together(known: PlacedCaption | None, placed: PlacedCaption) -> PlacedCaption:
+    """One text from two places: counts add up, the smaller position speaks."""
     if known is None:
-        return position, caption
-    count = known[1].count + caption.count
-    smallest = min(known, (position, caption), key=lambda pair: pair[0])
-    return smallest[0], smallest[1]._replace(count=count)
+        return placed
+    count = known.caption.count + placed.caption.count
+    first = min(known, placed, key=lambda p: p.position)
+    return first._replace(caption=first.caption._replace(count=count))
 
 
 def candidate_of(uid: bytes, whole: Merged, max_captions: int) -> Candidate:
     """The finished row: the `max_captions` most frequent captions, ties broken by their hash."""
-    captions = sorted((c for _, c in whole.captions), key=lambda c: (-c.count, c.id))
+    captions = sorted((p.caption for p in whole.captions), key=lambda c: (-c.count, c.id))
     first = whole.first
     return Candidate(
         uid,

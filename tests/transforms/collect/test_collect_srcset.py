@@ -59,7 +59,7 @@ def reference(text):
     while True:
         while i < len(text) and text[i] in space + ",":
             i += 1
-        if i == len(text):
+        if i >= len(text):
             return out
         start = i
         while i < len(text) and text[i] not in space:
