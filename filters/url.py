@@ -61,14 +61,14 @@ def normalise_url(url: str, base: str | None = None) -> str | None:
     """The identity of `url`, relative to `base` where one is given; None where it does not parse."""
     try:
         href = normalize_url(url) if base is None else join_url(base, url)
-    except UnicodeEncodeError:  # a lone surrogate; the standard works on scalar values
-        return normalise_url(_scalar_values(url), base and _scalar_values(base))
     except ValueError:
-        return None
+        scalar = _scalar_values(url)
+        return normalise_url(scalar, base) if scalar != url else None
     return _without_credentials(href.partition("#")[0])
 
 
 def _scalar_values(text: str) -> str:
+    """Without lone surrogates: the standard works on scalar values."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

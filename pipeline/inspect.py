@@ -23,6 +23,7 @@ from transforms.select.settings import CaptionStep, ContactStep, LanguageStep
 from transforms.web.client import Answer
 from transforms.web.loop import run_async
 from transforms.web.polite import PoliteWeb
+from transforms.web.settings import Kind
 
 Row = dict[str, Any]
 DEFAULT_CONFIG = "site"
@@ -74,7 +75,7 @@ def read_file(path: str) -> bytes:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def ask(url: str, settings: config.Settings, kind: str) -> Answer:
+def ask(url: str, settings: config.Settings, kind: Kind) -> Answer:
     """One polite request. Raises UsageError where a contact is missing."""
     check_contact(url, settings.web)
 

@@ -84,11 +84,7 @@ class Manifests:
 
 def outputs_of(folder: str, names: Iterable[str]) -> dict[str, str]:
     """name → SHA-256 (hex) of the files of `folder` that commit something."""
-    digests = {}
-    for name in names:
-        with storage.open_for_reading(storage.join(folder, name)) as file:
-            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return digests
+    return {name: storage.sha256_of(storage.join(folder, name)) for name in names}
 
 
 def digest_of_input(path: str) -> str:

@@ -1,6 +1,5 @@
 """What stands beside the shards: sizes.json, subset.npy, manifest.json."""
 
-import hashlib
 import json
 from typing import Any
 
@@ -26,7 +25,7 @@ def finish_shards(folder: str) -> None:
         "schema_version": SCHEMA_VERSION,
         "samples": sum(s["samples"] for s in shards),
         "shards": shards,
-        "files": {n: _sha256(storage.join(folder, n)) for n in ("sizes.json", "subset.npy")},
+        "files": {n: storage.sha256_of(storage.join(folder, n)) for n in ("sizes.json", "subset.npy")},
         "schema": {field.name: str(field.type) for field in SHARD_SCHEMA},
     }
     _publish_json(storage.join(folder, "manifest.json"), manifest)
@@ -42,12 +41,7 @@ def describe(folder: str, tar: str) -> dict[str, Any]:
 
 def _file(folder: str, name: str) -> dict[str, Any]:
     path = storage.join(folder, name)
-    return {"name": name, "size_bytes": storage.size_bytes(path), "sha256": _sha256(path)}
-
-
-def _sha256(path: str) -> str:
-    with storage.open_for_reading(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {"name": name, "size_bytes": storage.size_bytes(path), "sha256": storage.sha256_of(path)}
 
 
 def subset_of(folder: str) -> np.ndarray:

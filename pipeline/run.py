@@ -13,7 +13,7 @@ from typing import Any
 from pipeline import __version__, layout
 from pipeline.config import Settings, as_yaml
 from pipeline.demo_web import serving_demo
-from pipeline.engine import Engine
+from pipeline.engine import Engine, last_line
 from pipeline.errors import RunError, UsageError
 from pipeline.manifest import Manifests, Stamp, differing_keys
 from pipeline.preflight import check_before_work
@@ -107,7 +107,7 @@ def work(c: Context, stage: Stage) -> bool:
     try:
         return stage.work(c)
     except storage.StorageError as error:
-        raise RunError(f"{stage.name}: {error}") from error
+        raise RunError(f"{stage.name}: {last_line(error)}") from error
 
 
 def is_current(c: Context, stage: Stage, stamp: Stamp, redo: str | None) -> bool:

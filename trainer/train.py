@@ -220,7 +220,7 @@ def take_step(clip: Clip, optimizer: "torch.optim.Optimizer", images: np.ndarray
     optimizer.step()
     with torch.no_grad():
         model.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
-    return float(loss)
+    return float(loss.detach())
 
 
 def contrastive_loss(picture: "torch.Tensor", text: "torch.Tensor", scale: "torch.Tensor",

@@ -19,7 +19,7 @@ class RecordCoder(coders.Coder):
     def __init__(self, record_type: type) -> None:
         self.record_type = record_type
         self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(record_type)
+        self._decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(record_type)
 
     def encode(self, value: Any) -> bytes:
         return self._encoder.encode(value)
@@ -34,7 +34,7 @@ class RecordCoder(coders.Coder):
         return self.record_type
 
     @classmethod
-    def from_type_hint(cls, typehint: type, registry: Any) -> "RecordCoder":
+    def from_type_hint(cls, typehint: type, registry: Any) -> Any:
         return cls(typehint)
 
     def __reduce__(self) -> tuple[type, tuple[type]]:

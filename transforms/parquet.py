@@ -1,8 +1,7 @@
 """Record types as Parquet: the schema is derived from the type, rows come back as the type."""
 
-import hashlib
 import types
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
@@ -101,12 +100,3 @@ def read_all(folder: str, pattern: str, record_type: type[R]) -> Iterator[R]:
 def count_rows(path: str) -> int:
     with storage.open_for_reading(path) as file:
         return pq.ParquetFile(file).metadata.num_rows
-
-
-def sha256_of_files(paths: Iterable[str]) -> str:
-    """SHA-256 (hex) over the contents of files in the order given."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with storage.open_for_reading(path) as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()

@@ -5,6 +5,7 @@ a temporary name, synced, then renamed. Readers never see temporary names.
 """
 
 import fnmatch
+import hashlib
 import os
 import shutil
 import uuid
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 TEMPORARY_PREFIX = ".tmp-"
+COPY_BYTES = 1 << 20
 
 
 class StorageError(Exception):
@@ -65,6 +67,15 @@ def read_range(path: str, offset: int, length: int) -> bytes:
         return os.pread(file.fileno(), length, offset)
 
 
+def sha256_of(path: str) -> str:
+    """The SHA-256 (hex) of a file's content. Raises StorageError."""
+    digest = hashlib.sha256()
+    with open_for_reading(path) as file:
+        while block := file.read(COPY_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 @contextmanager
 def publishing(path: str, *, keep_first: bool = False) -> Iterator[BinaryIO]:
     """A file that appears under `path` when the block ends well, and leaves nothing behind when it does not.
@@ -105,6 +116,14 @@ def _sync_folder(folder: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def publish_file(path: str, file: BinaryIO) -> None:
+    """Write what stands in `file`, from its beginning, whole under `path`."""
+    file.seek(0)
+    with publishing(path) as target:
+        while block := file.read(COPY_BYTES):
+            target.write(block)
 
 
 def publish(path: str, data: bytes, *, keep_first: bool = False) -> None:

@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=0, help="0: any free one, which is printed")
     serve.add_argument("--log", type=Path, help="a line for every request: time host path status")
     serve.add_argument("--seconds", type=float, help="end after so many; four hours otherwise")
-    serve.add_argument("--with-parent", action="store_true", help="end when the parent process does")
+    serve.add_argument("--parent", type=int, metavar="PID", help="end when this parent process does")
     add("seeds", _seeds, "print the urls that a crawl starts from")
     add("truth", _truth, "write what should become of every image").add_argument("file", type=Path)
     add("warc", _warc, "write pages and images as WARC").add_argument("file", type=Path)
@@ -54,7 +54,7 @@ def _settings(options: argparse.Namespace) -> DemoSettings:
 def _serve(options: argparse.Namespace) -> int:
     from pipeline.demo.server import MAX_LIFE_S, serve
 
-    serve(_settings(options), options.port, options.log, options.with_parent, options.seconds or MAX_LIFE_S)
+    serve(_settings(options), options.port, options.log, options.parent, options.seconds or MAX_LIFE_S)
     return 0
 
 

@@ -29,8 +29,9 @@ ENDLESS_BYTES, ENDLESS_PIECE = 96 * 1024 * 1024, 256 * 1024  # bounded: three ti
 def serve_demo(settings: DemoSettings, log_path: Path, port: int = 0) -> Iterator[str]:
     """A server in a child process; yields its address, "127.0.0.1:PORT". Raises RuntimeError if it does not start."""
     command = [sys.executable, "-m", "pipeline.demo", "serve", "--port", str(port), "--log", str(log_path)]
-    command += ["--pages", str(settings.pages), "--seed", str(settings.seed), "--with-parent"]
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    command += ["--pages", str(settings.pages), "--seed", str(settings.seed), "--parent", str(os.getpid())]
+    # A session of its own: a Ctrl-C is the run's to handle, and must not look like a web that broke down.
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
     try:
         yield _wait_ready(child)
     finally:
@@ -50,10 +51,10 @@ def _wait_ready(child: subprocess.Popen[bytes]) -> str:
     return line.removeprefix(READY).strip()
 
 
-def serve(settings: DemoSettings, port: int, log_path: Path | None, with_parent: bool, life_s: float) -> None:
-    """Serve in this process until the time is over, the parent is gone, or a signal comes."""
+def serve(settings: DemoSettings, port: int, log_path: Path | None, parent: int | None, life_s: float) -> None:
+    """Serve in this process until the time is over, the process `parent` is gone, or a signal comes."""
     try:
-        asyncio.run(_serve(settings, port, log_path, os.getppid() if with_parent else None, life_s))
+        asyncio.run(_serve(settings, port, log_path, parent, life_s))
     except KeyboardInterrupt:
         return
 

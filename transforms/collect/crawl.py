@@ -48,8 +48,7 @@ async def _crawl_part(folder: str, name: str, urls: Sequence[str], web: PoliteWe
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         warc = f"{name}-{digest[:16]}.warc.gz"
-        file.seek(0)
-        storage.publish(storage.join(folder, warc), file.read())
+        storage.publish_file(storage.join(folder, warc), file)
     named = [p._replace(warc=warc, warc_sha256=digest) for p in pages]
     parquet.write_rows(storage.join(folder, f"{name}.parquet"), CrawlPage, named, keep_first=True)
 

@@ -124,8 +124,9 @@ def _valid_utf8(body: bytes) -> str | None:
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:
-        cut_off = error.reason == "unexpected end of data"  # a page that ends inside a character
-        return body[: error.start].decode("utf-8") if cut_off else None
+        whole = body[: error.start]
+        cut_off = error.reason == "unexpected end of data" and not whole.isascii()
+        return whole.decode("utf-8") if cut_off else None  # a page that ends inside a character
 
 
 def _guess(body: bytes) -> str:

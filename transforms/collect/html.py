@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from pydantic import Field
@@ -11,9 +12,11 @@ from filters.rules import Rules
 from filters.url import normalise_url
 from transforms.collect.hostile import cut_hostile
 from transforms.collect.image_urls import SourceSet, best_url, is_lazy, lazy_url
-from transforms.collect.licence import PageLicence, read_licences, rel_licence
+from transforms.collect.licence import PageLicence, read_licences
+from transforms.collect.surroundings import Surroundings, surroundings
 
-MAX_ANCESTORS = 32  # looked at above an image; deeper figures are not found
+MAX_CAPTION_NODES = 2_000  # of one figcaption; the rest of a longer one is not read
+MAX_SOURCES = 64  # of one picture
 SHOWN_OF_DATA_URL = 64  # characters; the url is dropped for its scheme, whatever it holds
 
 
@@ -149,31 +152,6 @@ def _links(tree: LexborHTMLParser, base: str | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-class _Surroundings(NamedTuple):
-    """What stands above an image."""
-
-    figure: LexborNode | None
-    picture: LexborNode | None
-    noscript: LexborNode | None
-
-
-def _surroundings(node: LexborNode) -> _Surroundings:
-    figure = picture = noscript = None
-    parent = node.parent
-    for _ in range(MAX_ANCESTORS):
-        if parent is None:
-            break
-        tag = parent.tag
-        if tag == "figure" and figure is None:
-            figure = parent
-        elif tag == "picture" and picture is None:
-            picture = parent
-        elif tag == "noscript":
-            noscript = parent
-        parent = parent.parent
-    return _Surroundings(figure, picture, noscript)
-
-
 class _Images:
     """The images of one page, in the order of the page."""
 
@@ -182,7 +160,7 @@ class _Images:
         self._base = base
         self._licences = licences
         self._settings = settings
-        self._figures: dict[int, tuple[str, str]] = {}  # mem_id: (caption, licence)
+        self._figcaptions = _figcaptions(tree)
         self._sources: dict[int, list[SourceSet]] = {}  # of a picture
 
     def read(self) -> list[ImageFound]:
@@ -190,18 +168,18 @@ class _Images:
         fallbacks: list[tuple[int, ImageFound]] = []  # of noscript, with the place they would stand at
         placeholders: dict[int, bool] = {}  # place in `found`: whether a script was to replace it
         for node in self._nodes:
-            around = _surroundings(node)
+            around = surroundings(node)
             image, waits = self._image(node, around)
             if image is None:
                 continue
-            if around.noscript is not None:
+            if around.in_noscript:
                 fallbacks.append((len(found), image))
             else:
                 placeholders[len(found)] = waits
                 found.append(image)
         return _numbered(_with_fallbacks(found, fallbacks, placeholders))
 
-    def _image(self, node: LexborNode, around: _Surroundings) -> tuple[ImageFound | None, bool]:
+    def _image(self, node: LexborNode, around: Surroundings) -> tuple[ImageFound | None, bool]:
         attributes = node.attributes
         sources = self._picture_sources(around.picture) if around.picture is not None else []
         written = best_url(attributes, sources)
@@ -210,13 +188,13 @@ class _Images:
         url = normalise_url(written, self._base) or written
         if url.startswith("data:"):
             url = url[:SHOWN_OF_DATA_URL]
-        caption, near = self._figure(around.figure) if around.figure is not None else ("", "")
+        caption = self._figcaptions.get(around.figure, "") if around.figure is not None else ""
         image = ImageFound(
             url=url,
             captions=self._captions(attributes, caption),
             width=_pixels(attributes.get("width")),
             height=_pixels(attributes.get("height")),
-            licence=self._licences.of(url, near),
+            licence=self._licences.of(url, around.figure),
             place=0,
         )
         return image, is_lazy(attributes) or bool(lazy_url(attributes))
@@ -236,17 +214,8 @@ class _Images:
     def _picture_sources(self, picture: LexborNode) -> list[SourceSet]:
         known = self._sources.get(picture.mem_id)
         if known is None:
-            known = [SourceSet(node.attributes) for node in picture.css("source")]
+            known = [SourceSet(node.attributes) for node in picture.css("source")[:MAX_SOURCES]]
             self._sources[picture.mem_id] = known
-        return known
-
-    def _figure(self, figure: LexborNode) -> tuple[str, str]:
-        known = self._figures.get(figure.mem_id)
-        if known is None:
-            node = _figcaption(figure)
-            caption = clean_text(_shown_text(node)) if node is not None else ""
-            known = caption, rel_licence(figure, self._base)
-            self._figures[figure.mem_id] = known
         return known
 
 
@@ -280,17 +249,14 @@ def _numbered(images: list[ImageFound]) -> list[ImageFound]:
     return [image._replace(place=place) for place, image in enumerate(images)]
 
 
-def _figcaption(figure: LexborNode) -> LexborNode | None:
-    """The figure's own caption: a child, else the first one inside that no inner figure owns."""
-    captions = figure.css("figcaption")
-    for node in captions:
-        if node.parent is not None and node.parent.mem_id == figure.mem_id:
-            return node
-    for node in captions:
-        owner = _surroundings(node).figure
-        if owner is not None and owner.mem_id == figure.mem_id:
-            return node
-    return None
+def _figcaptions(tree: LexborHTMLParser) -> dict[int, str]:
+    """The caption of each figure, by its mem_id: the first one that no inner figure owns."""
+    captions: dict[int, str] = {}
+    for node in tree.css("figcaption"):
+        figure = surroundings(node).figure
+        if figure is not None and figure not in captions:
+            captions[figure] = clean_text(_shown_text(node))
+    return captions
 
 
 _BREAKS = frozenset(
@@ -303,7 +269,7 @@ _SILENT = frozenset(("script", "style", "noscript", "template"))
 def _shown_text(node: LexborNode) -> str:
     """The text as a reader sees it: blocks and line breaks part words, `<b>` and `<sub>` do not."""
     parts = []
-    for child in node.traverse(include_text=True):
+    for child in islice(node.traverse(include_text=True), MAX_CAPTION_NODES):
         if child.is_text_node:
             if child.parent is None or child.parent.tag not in _SILENT:
                 parts.append(child.text_content or "")
@@ -335,6 +301,6 @@ def _open_graph(
     title = clean_text(next((c for n, c in metas if n == "og:title"), "")) if settings.open_graph == "title" else ""
     found = [(url, text or title) for url, text in texts.items()]
     return [
-        ImageFound(url, (("og", text),), None, None, licences.of(url, ""), place + number)
+        ImageFound(url, (("og", text),), None, None, licences.of(url), place + number)
         for number, (url, text) in enumerate(pair for pair in found if pair[1])
     ]

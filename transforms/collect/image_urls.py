@@ -27,11 +27,14 @@ DECODABLE = frozenset(
 
 # Names of pictures that stand in until a script has run. They lose against a lazy attribute only, so that a picture
 # that is really called white.png is kept.
+_STAND_IN = (
+    "blank|spacer|placeholder|pixel|transparent|trans|clear|empty|dummy|gr[ea]y|white|loading|loader|spinner|preload|"
+    "preloader|lazy|lazyload|1x1|1px|pix|dot|no[._-]?image"
+)
 _PLACEHOLDER = re.compile(
     r"(?:^|/)(?:"
-    r"[a-z]\.gif|\d\.gif|"
-    r"(?:(?:blank|spacer|placeholder|pixel|transparent|trans|clear|empty|dummy|gr[ea]y|white|loading|loader|spinner|"
-    r"preload|preloader|lazy|lazyload|1x1|1px|pix|dot|no|default|img|image|photo|bg)[._-]?)+(?:\d+(?:x\d+)?)?"
+    r"[a-z0-9]\.gif|"
+    rf"(?:(?:default|img|image|photo|bg)[._-]?)?(?:(?:{_STAND_IN})[._-]?)+(?:img|image|bg|\d+(?:x\d+)?)?"
     r"\.(?:gif|png|svg|jpe?g|webp)|"
     r"[^/?#]*[_-](?:blank|spacer|placeholder|lazyload|loading|loader|transparent|1x1)\.(?:gif|png|svg|webp)"
     r")(?:[?#].*)?$",
@@ -51,13 +54,13 @@ class Choice(NamedTuple):
 
 
 class SourceSet:
-    """The candidates of one `<source>`."""
+    """The best candidate of one `<source>`, if it has any that can be decoded."""
 
     def __init__(self, attributes: Attributes) -> None:
         kind = (attributes.get("type") or "").partition(";")[0].strip().lower()
         wide = not _NARROW.search(attributes.get("media") or "")
         candidates = _srcset(attributes) if kind in DECODABLE else []
-        self.choices = [Choice(candidate, wide) for candidate in candidates]
+        self.best = max((Choice(c, wide) for c in candidates), key=_size, default=None)
 
 
 def best_url(attributes: Attributes, sources: Sequence[SourceSet] = ()) -> str:
@@ -67,7 +70,7 @@ def best_url(attributes: Attributes, sources: Sequence[SourceSet] = ()) -> str:
     first. `src` counts as a candidate of density 1 where no widths are given, as in the HTML standard; a placeholder
     in it gives way to the attributes of lazy loaders.
     """
-    choices = [choice for source in sources for choice in source.choices]
+    choices = [source.best for source in sources if source.best is not None]
     choices += [Choice(candidate, True) for candidate in _srcset(attributes)]
     src = _src(attributes)
     if src and not _stands_in(src):

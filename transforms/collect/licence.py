@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborHTMLParser
 
 from filters.url import normalise_url
+from transforms.collect.surroundings import surroundings
 
 MAX_JSON_LD = 1_000_000  # characters of one script
 MAX_JSON_VALUES = 10_000  # objects and lists looked at in one script
@@ -17,39 +18,49 @@ class PageLicence(NamedTuple):
 
     page: str
     by_image: dict[str, str]  # identity of the image's url: licence
+    by_figure: dict[int, str]  # mem_id of the figure: licence
 
-    def of(self, image_url: str, near: str) -> str:
-        """The closest word on one image. `near` is what its own figure says, or ""."""
-        return near or self.by_image.get(image_url, "") or self.page
-
-
-def rel_licence(node: LexborNode, base: str | None) -> str:
-    """The licence that a link with rel=license inside `node` names, or ""."""
-    for link in node.css("a[rel], link[rel], area[rel]"):
-        attributes = link.attributes
-        rel = (attributes.get("rel") or "").lower().split()
-        href = (attributes.get("href") or "").strip()
-        if href and ("license" in rel or "licence" in rel):
-            return normalise_url(href, base) or href
-    return ""
+    def of(self, image_url: str, figure: int | None = None) -> str:
+        """The closest word on one image: its figure's, its own in JSON-LD, the page's."""
+        return (self.by_figure.get(figure, "") if figure else "") or self.by_image.get(image_url, "") or self.page
 
 
 def read_licences(tree: LexborHTMLParser, base: str | None) -> PageLicence:
-    """The page's licence and those of single images; a `rel=license` inside a figure is not the page's."""
+    """The licences that a page names; a `rel=license` inside a figure is not the page's."""
+    rel_page, by_figure = _rel_licences(tree, base)
+    json_page, by_image = _json_licences(tree, base)
+    return PageLicence(rel_page or json_page, by_image, by_figure)
+
+
+def _rel_licences(tree: LexborHTMLParser, base: str | None) -> tuple[str, dict[int, str]]:
+    page, by_figure = "", dict[int, str]()
+    for link in tree.css("link[rel][href], a[rel][href], area[rel][href]"):
+        attributes = link.attributes
+        rel = (attributes.get("rel") or "").lower().split()
+        href = (attributes.get("href") or "").strip()
+        if not href or ("license" not in rel and "licence" not in rel):
+            continue
+        licence = normalise_url(href, base) or href
+        figure = surroundings(link).figure
+        if figure is None:
+            page = page or licence
+        else:
+            by_figure.setdefault(figure, licence)
+    return page, by_figure
+
+
+def _json_licences(tree: LexborHTMLParser, base: str | None) -> tuple[str, dict[str, str]]:
     page, by_image = "", dict[str, str]()
     for found in _json_ld(tree):
-        licence = _text_or_id(found.get("license"))
-        if not licence:
-            continue
-        licence = _absolute(licence, base)
-        if _has_type(found, "ImageObject"):
+        licence = _absolute(_text_or_id(found.get("license")), base)
+        if licence and not _has_type(found, "ImageObject"):
+            page = page or licence
+        elif licence:
             for key in ("contentUrl", "url"):
-                url = normalise_url(_text_or_id(found.get(key)) or "", base)
+                url = normalise_url(_text_or_id(found.get(key)), base)
                 if url and url != base:
                     by_image.setdefault(url, licence)
-        else:
-            page = page or licence
-    return PageLicence(_page_rel(tree, base) or page, by_image)
+    return page, by_image
 
 
 def _absolute(licence: str, base: str | None) -> str:
@@ -57,27 +68,6 @@ def _absolute(licence: str, base: str | None) -> str:
     if " " in licence or ("/" not in licence and ":" not in licence):
         return licence
     return normalise_url(licence, base) or licence
-
-
-def _page_rel(tree: LexborHTMLParser, base: str | None) -> str:
-    for link in tree.css("link[rel], a[rel], area[rel]"):
-        attributes = link.attributes
-        rel = (attributes.get("rel") or "").lower().split()
-        href = (attributes.get("href") or "").strip()
-        if href and ("license" in rel or "licence" in rel) and not _inside_figure(link):
-            return normalise_url(href, base) or href
-    return ""
-
-
-def _inside_figure(node: LexborNode) -> bool:
-    parent = node.parent
-    for _ in range(32):
-        if parent is None:
-            return False
-        if parent.tag == "figure":
-            return True
-        parent = parent.parent
-    return False
 
 
 def _json_ld(tree: LexborHTMLParser) -> Iterator[dict[str, Any]]:

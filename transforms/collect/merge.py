@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from transforms.records import Candidate, Caption, Merged, Occurrence, PlacedCaption
+from transforms.records import Candidate, Merged, Occurrence, PlacedCaption
 
 
 def merged(occurrence: Occurrence) -> Merged:

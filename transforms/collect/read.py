@@ -12,7 +12,7 @@ from transforms.boundary import Boundary
 from transforms.collect.encoding import decode_page
 from transforms.collect.html import Page, found_captions, read_page
 from transforms.collect.settings import CollectSettings
-from transforms.collect.tables import TableRow, TableSettings, read_table
+from transforms.collect.tables import TableError, TableRow, TableSettings, read_table
 from transforms.records import Caption, Occurrence, PageSeen, Reject, Source, Stored, Unit
 from transforms.warc import WarcEntry, read_warc
 from transforms.web.settings import WebSettings
@@ -32,9 +32,12 @@ def read_unit(unit: Unit, run: str, settings: CollectSettings, web: WebSettings,
 
 def read_table_unit(unit: Unit, path: str, settings: TableSettings, identify: Identify) -> Iterator[Any]:
     rows = 0
-    for row in read_table(path, settings):
-        rows += 1
-        yield occurrence_of_row(unit, row, identify)
+    try:
+        for row in read_table(path, settings):
+            rows += 1
+            yield occurrence_of_row(unit, row, identify)
+    except TableError as error:
+        raise storage.StorageError(str(error)) from error
     yield PageSeen(unit.path, "", rows, "")
 
 

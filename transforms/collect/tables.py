@@ -23,7 +23,7 @@ import zstandard
 from pydantic import Field
 
 from filters.rules import Rules
-from transforms import storage
+from transforms import parquet, storage
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "parquet", "txt"]
 
@@ -304,3 +304,10 @@ def _expectation(path: str, settings: TableSettings) -> str:
     if _format(path, settings) == "jsonl":
         return "a JSON object a line"
     return "as many values as there are columns"
+
+
+def count_table_rows(path: str, settings: TableSettings) -> int:
+    """How many rows a table has: from a Parquet's footer, else by reading it."""
+    if _format(path, settings) == "parquet":
+        return parquet.count_rows(path)
+    return sum(1 for _ in read_table(path, settings))

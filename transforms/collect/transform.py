@@ -1,4 +1,4 @@
-"""Pages and tables to candidates, wired: read, judge, one row an image, write. The logic is in the functions it names."""
+"""Pages and tables to candidates, wired: read, judge, one row an image, write. Logic is in the functions it names."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial

@@ -56,7 +56,7 @@ def commit_part(
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
         name = f"{stem}-{digest}.tar"
-        _copy(file, storage.join(folder, name))
+        storage.publish_file(storage.join(folder, name), file)
     parquet.write_rows(storage.join(folder, f"{stem}.log.parquet"), FetchLog, log)
     named = [i._replace(tar=name) if i.status == "success" else i for i in images]
     parquet.write_rows(storage.join(folder, f"{stem}.parquet"), Image, named, keep_first=True)
@@ -83,13 +83,6 @@ def _add_sample(tar: TarWriter, image: Image, extension: str, spool: Spool) -> I
 def sidecar(image: Image) -> dict[str, object]:
     """img2dataset's columns of a row: the `.json` member."""
     return {name: getattr(image, name) for name in Image._fields[:11]}
-
-
-def _copy(file: BinaryIO, path: str) -> None:
-    file.seek(0)
-    with storage.publishing(path) as target:
-        while block := file.read(1 << 20):
-            target.write(block)
 
 
 def committed_names(folder: str, pattern: str = "*") -> set[str]:

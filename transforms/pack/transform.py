@@ -1,4 +1,4 @@
-"""A selection to shards, wired: rank, slice, write. Only rows are shuffled; image bytes are read by range at the end."""
+"""A selection to shards, wired: rank, slice, write. Only rows are shuffled; bytes are read by range at the end."""
 
 from collections.abc import Iterable
 from functools import partial

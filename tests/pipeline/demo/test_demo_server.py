@@ -1,6 +1,7 @@
 """The demo's server over real HTTP: virtual hosts, redirects, bad bodies, a log, and no life of its own."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -169,6 +170,24 @@ def test_the_server_ends_when_its_parent_is_killed(tmp_path):
     )
     assert parent.returncode == -signal.SIGKILL
     address = parent.stdout.strip()
+    assert _is_gone(address, 10)
+
+
+def test_an_interrupt_of_the_run_does_not_stop_the_server(tmp_path):
+    """Ctrl-C reaches the whole process group: the run must be able to finish what it asked for."""
+    code = PARENT.replace("os.kill(os.getpid(), 9)", "print(os.getpgid(0), flush=True); sys.stdin.read()")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "log")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+    ) as parent:  # fmt: skip
+        assert parent.stdout is not None
+        address, group = parent.stdout.readline().strip(), int(parent.stdout.readline())
+        os.killpg(group, signal.SIGSTOP)  # the run is busy; its server is not
+        status = ask(address, seeds(SETTINGS)[0])[0][0]
+        os.killpg(group, signal.SIGCONT)
+        os.killpg(group, signal.SIGINT)
+        parent.wait(20)
+    assert status == 200
     assert _is_gone(address, 10)
 
 
