@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ STAGES = ("collect", "fetch", "score", "select", "pack")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script. Returns the exit code: 0, 1, 2, 3 or 130."""
+    logging.getLogger().setLevel(logging.ERROR)  # libraries that tell what they did not find, at import
     words = list(sys.argv[1:] if argv is None else argv)
     words, options = split_options(words)
     args = build_parser().parse_args(words)

@@ -27,7 +27,7 @@ class Caption(NamedTuple):
     page_url: str
     language: str  # ISO 639-1 or "und"
     probability: float  # of the language, 0..1
-    count: int  # occurrences merged into this caption
+    count: int  # type: ignore[assignment]  # occurrences merged; hides tuple.count, which nobody calls
     licence: str  # url or short name, "" where the page says nothing
 
 

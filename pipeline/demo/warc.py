@@ -3,13 +3,17 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from pipeline.demo.answers import Answer, answer
+from pipeline.demo.kinds import BY_NAME
+from pipeline.demo.plan import Item
 from pipeline.demo.settings import DemoSettings
 from pipeline.demo.web import Web, build_web
 
 DATE = "2026-01-01T00:00:00Z"
+MAX_REDIRECTS = 5
+STATUS_LINES = {200: "200 OK", 302: "302 Found"}
 
 
 def write_warc(path: Path, settings: DemoSettings) -> int:
@@ -26,7 +30,7 @@ def write_warc(path: Path, settings: DemoSettings) -> int:
                 url,
                 "response",
                 payload=io.BytesIO(reply.body),
-                http_headers=StatusAndHeaders("200 OK", headers, protocol="HTTP/1.1"),
+                http_headers=StatusAndHeaders(STATUS_LINES[reply.status], headers, protocol="HTTP/1.1"),
                 warc_headers_dict={"WARC-Date": DATE},
             )
             writer.write_record(record)
@@ -35,17 +39,26 @@ def write_warc(path: Path, settings: DemoSettings) -> int:
 
 
 def archived(web: Web) -> Iterator[tuple[str, Answer]]:
-    """What an archiver that asks nobody twice would keep: whole, readable answers with status 200."""
-    for url in (*web.pages, *web.items):
-        target = url
-        reply = _ask(web, target)
-        for _ in range(5):
-            if reply.status != 302:
-                break
-            target = _location(target, reply)
-            reply = _ask(web, target)
-        if reply.status == 200 and not reply.pace and not dict(reply.headers).get("Content-Encoding"):
-            yield url, reply
+    """What an archiver keeps that obeys what we obey: whole, readable answers, with the redirects that lead to them."""
+    for url in (*web.pages, *(item.url for item in web.items.values() if not _is_refused(item))):
+        hops = _followed(web, url)
+        last = hops[-1][1]
+        if last.status == 200 and not last.pace and "Content-Encoding" not in dict(last.headers):
+            yield from hops
+
+
+def _is_refused(item: Item) -> bool:
+    """By robots.txt or tdmrep.json: an archive has no place that says so."""
+    return BY_NAME[item.kind].fate == "robots" or item.kind == "tdm_file"
+
+
+def _followed(web: Web, url: str) -> list[tuple[str, Answer]]:
+    """(url, answer) from `url` to the end of its redirects, or to the fifth."""
+    hops = [(url, _ask(web, url))]
+    while hops[-1][1].status == 302 and len(hops) <= MAX_REDIRECTS:
+        target = urljoin(hops[-1][0], dict(hops[-1][1].headers)["Location"])
+        hops.append((target, _ask(web, target)))
+    return hops
 
 
 def _ask(web: Web, url: str) -> Answer:
@@ -53,8 +66,3 @@ def _ask(web: Web, url: str) -> Answer:
     if parts.scheme != "http":
         return Answer(404)
     return answer(web, parts.netloc, parts.path + (f"?{parts.query}" if parts.query else ""))
-
-
-def _location(url: str, reply: Answer) -> str:
-    location = dict(reply.headers)["Location"]
-    return location if "//" in location else f"http://{urlsplit(url).netloc}{location}"

@@ -189,9 +189,10 @@ def take_stored(row: tuple[bytes, dict[str, Any]], only: bool) -> Iterable[Any]:
 
 
 def not_stored(candidate: Candidate) -> Reject:
+    """The value is the number of occurrences that fall with the candidate."""
     caption = candidate.captions[0]
     return Reject("stored", "candidate", candidate.uid, candidate.url, caption.page_url, redact(caption.text),
-                  str(Reason.NOT_STORED), None, "")  # fmt: skip
+                  str(Reason.NOT_STORED), float(candidate.occurrences), "")  # fmt: skip
 
 
 class WriteParts(beam.PTransform):

@@ -21,7 +21,7 @@ class Spool:
     """Encoded images of one part, in the order of their arrival; on disk beyond `limit_bytes`."""
 
     def __init__(self, limit_bytes: int) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=limit_bytes)
+        self._file = tempfile.SpooledTemporaryFile(max_size=limit_bytes)  # noqa: SIM115 - closed in __exit__
         self._places: dict[bytes, tuple[int, int]] = {}
         self._end = 0
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import partial
 
 import apache_beam as beam
+from apache_beam.pvalue import AsIter, AsSingleton
 
 import transforms.coders  # noqa: F401 - registers the record coders
 from transforms.pack.read import kept_samples, kept_uids
@@ -27,7 +28,7 @@ class Pack(beam.PTransform):
             parts
             | "Read samples" >> beam.FlatMap(read_samples, self.run, self.name, self.settings.seed)
             .with_output_types(Sample)
-            | "Into shards" >> beam.Map(keyed_by_shard, beam.pvalue.AsIter(starts))
+            | "Into shards" >> beam.Map(keyed_by_shard, AsIter(starts))
             .with_output_types(tuple[int, Sample])
             | "One list a shard" >> beam.GroupByKey()
             | "Write shard" >> beam.MapTuple(partial(write_one, run=self.run, name=self.name))
@@ -54,8 +55,8 @@ class ShardStarts(beam.PTransform):
         return (
             ranks
             | "One list a bucket" >> beam.GroupByKey()
-            | "First ranks" >> beam.FlatMap(ranks_in_bucket, beam.pvalue.AsSingleton(counts), self.settings.samples_per_shard)
-        )  # fmt: skip
+            | "First ranks" >> beam.FlatMap(ranks_in_bucket, AsSingleton(counts), self.settings.samples_per_shard)
+        )
 
 
 def read_ranks(part: str, run: str, name: str, seed: int) -> list[tuple[int, bytes]]:
