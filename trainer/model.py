@@ -73,14 +73,13 @@ class Clip:
 
         mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
-        values = (images.float() / 255 - mean) / std
-        return values.to(torch.bfloat16) if self.precision == "bf16" else values
+        return (images.float() / 255 - mean) / std
 
     def encode_images(self, images: np.ndarray) -> np.ndarray:
         """uint8 (n, 3, s, s) to (n, dim) float32 unit vectors. Their last bits depend on n: keep it fixed."""
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(self.device, self.precision):
             batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
             return _unit(self.model.encode_image(self.normalise(batch)))  # type: ignore[operator]
 
@@ -88,7 +87,7 @@ class Clip:
         """(n, context) int64 to (n, dim) float32 unit vectors. Their last bits depend on n: keep it fixed."""
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(self.device, self.precision):
             batch = torch.from_numpy(np.ascontiguousarray(tokens)).to(self.device)
             return _unit(self.model.encode_text(batch))  # type: ignore[operator]
 
@@ -103,6 +102,13 @@ def _unit(features: "torch.Tensor") -> np.ndarray:
     return torch.nn.functional.normalize(features.float(), dim=-1).cpu().numpy()
 
 
+def autocast(device: str, precision: str) -> "torch.autocast":
+    """The context in which matrices are multiplied in bfloat16, where `precision` asks for it."""
+    import torch
+
+    return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bf16")
+
+
 def set_threads(threads: int) -> None:
     """How many threads torch uses in this process. The order of a sum follows it, so results depend on it."""
     import torch
@@ -115,7 +121,7 @@ def load_clip(model: str, pretrained: str = "", *, device: str = "auto", precisi
 
     `model`: an open_clip name with `pretrained` a tag or a file of weights; or a folder with `open_clip_config.json`
     and `open_clip_model.safetensors`; or a file of weights with the configuration beside it or in its metadata.
-    `device`: auto | cpu | cuda. `precision`: fp32 | bf16 (layer norms stay fp32).
+    `device`: auto | cpu | cuda. `precision`: fp32 | bf16 (weights stay fp32).
     """
     check_model_name(model, pretrained)
     if precision not in PRECISIONS:
@@ -287,7 +293,7 @@ def _load_named(model: str, pretrained: str, device: str, precision: str) -> Cli
     """An open_clip name or `hf-hub:` address. open_clip downloads what is not in its cache."""
     import open_clip
 
-    module = open_clip.create_model(model, pretrained or None, precision=precision, device=device, weights_only=True)
+    module = open_clip.create_model(model, pretrained or None, device=device, weights_only=True)
     module.eval()
     config = {"model_cfg": open_clip.get_model_config(model),
               "preprocess_cfg": dict(open_clip.get_model_preprocess_cfg(module))}  # fmt: skip
@@ -337,12 +343,10 @@ def create_clip(config: dict[str, Any], *, device: str = "cpu", precision: str =
     if "multimodal_cfg" in model_cfg:
         raise ModelError("this architecture (CoCa) also writes captions; only contrastive models are supported")
     try:
-        module = kind(**model_cfg, cast_dtype=torch.bfloat16 if precision == "bf16" else None)
+        module = kind(**model_cfg)
     except LOADING_ERRORS as error:
         raise ModelError(f"no model can be made of this configuration: {_first_lines(error)}") from error
     module.to(device)
-    if precision == "bf16":
-        open_clip.convert_weights_to_lp(module, dtype=torch.bfloat16)
     open_clip.set_model_preprocess_cfg(module, config["preprocess_cfg"])
     return Clip(module.eval(), config, _tokenizer(config["model_cfg"], tokenizer_folder), device, precision)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from trainer.data import Pictures, batches_of, caption_of, find_samples, is_held_out
 from trainer.errors import InputError
-from trainer.model import Clip, config_named, create_clip, device_of, load_clip, save_clip, set_threads
+from trainer.model import Clip, autocast, config_named, create_clip, device_of, load_clip, save_clip, set_threads
 from trainer.retrieval import Retrieval, retrieval_of
 
 if TYPE_CHECKING:
@@ -158,6 +158,7 @@ def learn_pairs(clip: Clip, pictures: Pictures, tokens: np.ndarray, learn: np.nd
     optimizer = optimizer_of(clip, settings)
     schedule = Schedule(settings, len(learn))
     clip.model.train()
+    clip.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.3 to 1.5 times faster convolutions
     log = Log(settings.log_every, schedule)
     step = 0
     for places in batches_of(len(learn), settings.batch, settings.seed):
@@ -181,7 +182,7 @@ def optimizer_of(clip: Clip, settings: TrainSettings) -> "torch.optim.Optimizer"
     flat = [p for n, p in named if p.ndim < 2 or "logit_scale" in n]
     deep = [p for n, p in named if not (p.ndim < 2 or "logit_scale" in n)]
     groups = [{"params": deep, "weight_decay": settings.weight_decay}, {"params": flat, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.98), eps=1e-6)
+    return torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.98), eps=1e-6, fused=True)
 
 
 def set_lr(optimizer: "torch.optim.Optimizer", lr: float) -> None:
@@ -210,8 +211,9 @@ def take_step(clip: Clip, optimizer: "torch.optim.Optimizer", images: np.ndarray
     model: Any = clip.model
     pixels = torch.from_numpy(images).to(clip.device, non_blocking=True)
     words = torch.from_numpy(tokens).to(clip.device, non_blocking=True)
-    with torch.autocast(clip.device.split(":")[0], torch.bfloat16, enabled=clip.device.startswith("cuda")):
-        picture = torch.nn.functional.normalize(model.encode_image(clip.normalise(pixels)).float(), dim=-1)
+    with autocast(clip.device, "bf16" if clip.device.startswith("cuda") else "fp32"):
+        inputs = clip.normalise(pixels).contiguous(memory_format=torch.channels_last)
+        picture = torch.nn.functional.normalize(model.encode_image(inputs).float(), dim=-1)
         text = torch.nn.functional.normalize(encode_words(model, words).float(), dim=-1)
     loss = contrastive_loss(picture, text, model.logit_scale.exp(), words if settings.mask_equal_captions else None)
     optimizer.zero_grad(set_to_none=True)

@@ -42,7 +42,7 @@ def png(url="http://example.org/a.png", body=PNG, headers=()):
     return url, "200 OK", [("Content-Type", "image/png"), *headers], body
 
 
-@pytest.fixture()
+@pytest.fixture
 def entries(tmp_path):
     def read(data, **options):
         path = tmp_path / "x.warc"
@@ -52,7 +52,7 @@ def entries(tmp_path):
     return read
 
 
-@pytest.fixture()
+@pytest.fixture
 def stored(tmp_path):
     def read(data, offset, length, **options):
         path = tmp_path / "x.warc"
@@ -165,7 +165,9 @@ def test_revisits_and_metadata_are_left_out(entries):
     file = io.BytesIO()
     writer = WARCWriter(file, gzip=True)
     for kind in ("revisit", "metadata", "conversion"):
-        writer.write_record(writer.create_warc_record("http://e.org/", kind, payload=io.BytesIO(b"x")))
+        writer.write_record(
+            writer.create_warc_record("http://e.org/", kind, payload=io.BytesIO(b"HTTP/1.0 200 OK\r\n\r\n"))
+        )
     assert entries(file.getvalue()) == []
 
 
@@ -208,7 +210,8 @@ def test_every_beginning_of_a_warc_gives_what_it_holds_and_says_that_it_breaks(t
 
 def record_starts(data, zipped):
     mark = b"\x1f\x8b\x08" if zipped else b"WARC/1."
-    return {i for i in range(len(data)) if data.startswith(mark, i)}
+    starts = {i for i in range(len(data)) if data.startswith(mark, i)}
+    return starts if zipped else {i - less for i in starts for less in range(4)}  # an empty line is no loss
 
 
 @pytest.mark.parametrize(

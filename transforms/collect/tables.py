@@ -156,9 +156,9 @@ def _rows(path: str, settings: TableSettings) -> Iterator[Row]:
     readers: dict[str, Callable[[str, TableSettings, io.TextIOBase], Iterator[Row]]] = {
         "csv": _csv_rows, "tsv": _csv_rows, "jsonl": _json_rows, "txt": _list_rows
     }  # fmt: skip
-    with storage.open_for_reading(path) as file, _text_file(file) as text:
+    with storage.open_for_reading(path) as file:
         try:
-            yield from readers[kind](path, settings, text)
+            yield from readers[kind](path, settings, _text_file(file))
         except (EOFError, OSError, zlib.error, zstandard.ZstdError) as error:
             raise TableError(f"{path}: the file is broken or cut off ({error}); get it again") from error
         except csv.Error as error:
@@ -242,7 +242,7 @@ def _parquet_rows(path: str, settings: TableSettings) -> Iterator[Row]:
             _check_columns(path, settings, schema.names)
             for name in _named(settings):
                 _check_type(path, name, schema.field(name).type)
-            columns = None if settings.extra == "all" else sorted({*_named(settings), *settings.extra})
+            columns = None if settings.extra == "all" else sorted({*_named(settings), *_carried(settings)})
             for batch in table.iter_batches(BATCH_ROWS, columns=columns):
                 yield from _plain_times(batch).to_pylist()
         except (pa.ArrowException, OSError) as error:
@@ -269,6 +269,11 @@ def _plain_times(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _named(settings: TableSettings) -> list[str]:
     return [settings.url] + ([settings.caption] if settings.caption else [])
+
+
+def _carried(settings: TableSettings) -> list[str]:
+    names = [] if settings.extra == "all" else settings.extra
+    return [*names, settings.source_uid] if settings.source_uid else names
 
 
 def _check_columns(

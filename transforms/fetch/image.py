@@ -5,34 +5,24 @@ Pure and safe in threads. Every image that cannot be used comes back as a Drop.
 
 import hashlib
 import io
-import json
-import struct
-import zlib
 from typing import Literal, NamedTuple
 
-from PIL import ExifTags, Image, ImageFile, ImageOps
+from PIL import Image
 from pydantic import Field
 
 from filters.image import ImageRules, judge_size
 from filters.reasons import Drop, Reason
 from filters.rules import Rules
+from transforms.fetch.decode import Opened, exif_json, load_upright, open_image
 from transforms.fetch.phash import perceptual_hash
-from transforms.fetch.pixels import Mode, resized, target_size, to_rgb, to_srgb
-from transforms.fetch.sniff import is_whole, sniff
+from transforms.fetch.pixels import Mode, framed, resized, target_size, to_plain, to_rgb, to_srgb
+from transforms.fetch.sniff import is_whole, jpeg_scans, sniff
 
 Format = Literal["JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP"]
 FORMATS: tuple[Format, ...] = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP")
-
-ImageFile.LOAD_TRUNCATED_IMAGES = False
-Image.MAX_IMAGE_PIXELS = None  # our own bound is checked first, from the header
-
-# What Pillow's decoders are known to raise on broken data.
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, OverflowError, EOFError,
-                 AttributeError, ZeroDivisionError, AssertionError, NotImplementedError, RuntimeError, MemoryError,
-                 struct.error, zlib.error, Image.DecompressionBombError)  # fmt: skip
-# Tags that say nothing about a person or a place.
-HARMLESS_TAGS = frozenset({"Orientation", "ImageWidth", "ImageLength", "XResolution", "YResolution", "ResolutionUnit",
-                           "ColorSpace", "ExifImageWidth", "ExifImageHeight", "Compression"})  # fmt: skip
+# A progressive JPEG has about ten scans. Each one costs a pass over all pixels: thousands of them are an attack.
+MAX_SCANS = 100
+LONGEST_SIDE = {"jpg": 65_500, "webp": 16_383, "png": 2**31 - 1}  # pixels, that an encoder takes
 
 
 class ImageSettings(Rules):
@@ -69,15 +59,11 @@ def process_image(body: bytes, settings: ImageSettings) -> Processed | Drop:
     drop = judge_bytes(body, settings)
     if drop is not None:
         return drop
-    name = sniff(body)
-    try:
-        picture = Image.open(io.BytesIO(body), formats=[str(name)])
-        drop = _judge_header(picture, len(body), settings)
-        if drop is not None:
-            return drop
-        return _finish(picture, body, settings)
-    except DECODE_ERRORS as error:
-        return _decode_drop(error)
+    opened = open_image(body, str(sniff(body)), settings.max_pixels)
+    if isinstance(opened, Drop):
+        return opened
+    drop = judge_size(*opened.size, settings.rules, len(body))
+    return drop or _process_opened(opened, body, settings)
 
 
 def judge_bytes(body: bytes, settings: ImageSettings) -> Drop | None:
@@ -91,63 +77,60 @@ def judge_bytes(body: bytes, settings: ImageSettings) -> Drop | None:
         return Drop(Reason.FORMAT_NOT_ALLOWED, detail=name)
     if not is_whole(body, name):
         return Drop(Reason.TRUNCATED, len(body), name)
+    scans = jpeg_scans(body) if name == "JPEG" else 0
+    if scans and scans > MAX_SCANS:
+        return Drop(Reason.DECODE_FAILED, scans, "too many scans")
     return None
 
 
-def _judge_header(picture: Image.Image, size_bytes: int, settings: ImageSettings) -> Drop | None:
-    """Bounds by the size that the header claims: nothing is decoded yet."""
-    width, height = picture.size
-    if width * height > settings.max_pixels:
-        return Drop(Reason.TOO_MANY_PIXELS, width * height, f"{width}x{height}")
-    return judge_size(width, height, settings.rules, size_bytes)
-
-
-def _decode_drop(error: BaseException) -> Drop:
-    text = str(error).lower()
-    if "truncat" in text or "premature" in text or isinstance(error, EOFError):
-        return Drop(Reason.TRUNCATED, None, type(error).__name__)
-    return Drop(Reason.DECODE_FAILED, None, type(error).__name__)
-
-
-def _finish(picture: Image.Image, body: bytes, settings: ImageSettings) -> Processed:
-    format_, exif = str(sniff(body)), harmless_exif(picture)
-    profile = picture.info.get("icc_profile")
-    sideways = picture.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    original = picture.size[::-1] if sideways else picture.size
+def _process_opened(opened: Opened, body: bytes, settings: ImageSettings) -> Processed | Drop:
+    original = opened.size
     target = target_size(*original, settings.size, settings.mode, settings.only_if_bigger)
-    upright = decoded(picture, target)
-    phash, phash_quality = perceptual_hash(to_rgb(upright))
-    small = resized(_plain(upright), target, settings.size, settings.mode) if target else _plain(upright)
-    done = to_srgb(small, profile)
+    drop = _judge_target(target or original, settings)
+    if drop is not None:
+        return drop
+    upright = load_upright(opened, target)
+    if isinstance(upright, Drop):
+        return upright
+    plain = to_plain(upright)
+    done = _finished(plain, target, opened.picture.info.get("icc_profile"), settings)
+    phash, phash_quality = perceptual_hash(to_rgb(plain))
     return Processed(
         encoded(done, settings),
         settings.encode,
         *done.size,
         *original,
-        format_,
+        str(sniff(body)),
         hashlib.sha256(body).hexdigest(),
-        exif,
+        exif_json(opened.exif),
         phash,
         phash_quality,
     )
 
 
-def decoded(picture: Image.Image, target: tuple[int, int] | None) -> Image.Image:
-    """The first frame, upright. A JPEG much larger than `target` is decoded at a fraction of its size."""
-    if target is not None and picture.format == "JPEG":
-        picture.draft(None, (2 * max(target), 2 * max(target)))  # never below twice the target: no loss to see
-    picture.load()
-    return ImageOps.exif_transpose(picture)
+def _judge_target(size: tuple[int, int], settings: ImageSettings) -> Drop | None:
+    """A thin strip may grow without bound when its short side is brought to `size`; and encoders have their limits."""
+    pixels, longest = size[0] * size[1], LONGEST_SIDE[settings.encode]
+    if pixels > settings.max_pixels:
+        return Drop(Reason.TOO_MANY_PIXELS, pixels, f"{size[0]}x{size[1]} after the resize")
+    if settings.mode != "center_crop" and max(size) > longest:
+        return Drop(Reason.TOO_MANY_PIXELS, pixels, f"{size[0]}x{size[1]}: {settings.encode} ends at {longest}")
+    return None
 
 
-def _plain(picture: Image.Image) -> Image.Image:
-    """A mode that resizing understands, with CMYK kept for its profile."""
-    return picture if picture.mode in ("RGB", "CMYK") and "transparency" not in picture.info else to_rgb(picture)
+def _finished(
+    plain: Image.Image, target: tuple[int, int] | None, profile: bytes | None, settings: ImageSettings
+) -> Image.Image:
+    """sRGB, at its final size. Colours are converted after the resize: fewer pixels, and CMYK keeps its profile."""
+    if target is None:
+        return to_srgb(plain, profile)
+    return framed(to_srgb(resized(plain, target), profile), settings.size, settings.mode)
 
 
 def encoded(picture: Image.Image, settings: ImageSettings) -> bytes:
     """The bytes to store. A new image carries none of the old one's metadata."""
-    clean = Image.frombytes("RGB", picture.size, picture.tobytes())
+    clean = Image.new("RGB", picture.size)
+    clean.paste(picture)
     out = io.BytesIO()
     if settings.encode == "png":
         clean.save(out, "PNG", compress_level=6)
@@ -156,20 +139,3 @@ def encoded(picture: Image.Image, settings: ImageSettings) -> bytes:
     else:
         clean.save(out, "JPEG", quality=settings.quality)
     return out.getvalue()
-
-
-def harmless_exif(picture: Image.Image) -> str | None:
-    """JSON of the tags that tell nothing of a person or a place, or None where there is none."""
-    tags = {ExifTags.TAGS.get(number, ""): value for number, value in picture.getexif().items()}
-    kept = {name: _number(value) for name, value in sorted(tags.items()) if name in HARMLESS_TAGS}
-    kept = {name: value for name, value in kept.items() if value is not None}
-    return json.dumps(kept) if kept else None
-
-
-def _number(value: object) -> float | int | None:
-    if isinstance(value, int):
-        return value
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None

@@ -3,6 +3,7 @@
 Names and Content-Type are never asked: servers are often wrong about both.
 """
 
+import re
 import struct
 from collections.abc import Callable
 
@@ -11,7 +12,6 @@ _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"GIF87a", "GIF"),
     (b"GIF89a", "GIF"),
-    (b"BM", "BMP"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
     (b"\0\0\1\0", "ICO"),
@@ -20,8 +20,16 @@ _MAGIC = (
     (b"\xff\x0a", "JXL"),
     (b"\0\0\0\x0cjP  ", "JPEG2000"),
 )
-_AVIF_BRANDS = (b"avif", b"avis")
-_HEIF_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"hevc")
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # bytes, of the header after the file header: OS/2 and Windows
+_BMP_RUN_LENGTHS = {1, 2}  # compressions whose end Pillow does not miss
+_IEND = b"\0\0\0\0IEND\xaeB`\x82"
+
+_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
+_JPEG_AFTER_SCAN = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)  # in coded data FF 00 and RSTn are no end
+_JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
+_EOI, _SOS = 0xD9, 0xDA
 
 
 def sniff(body: bytes) -> str | None:
@@ -33,17 +41,23 @@ def sniff(body: bytes) -> str | None:
         return "WEBP"
     if body[4:8] == b"ftyp":
         return _iso_brand(body)
-    head = body[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    is_svg = head.startswith(b"<svg") or (head.startswith((b"<?xml", b"<!--", b"<!doctype svg")) and b"<svg" in head)
-    return "SVG" if is_svg else None
+    if body[:2] == b"BM" and int.from_bytes(body[14:18], "little") in _BMP_HEADERS:
+        return "BMP"
+    return "SVG" if _is_svg(body[:4096]) else None
 
 
 def _iso_brand(body: bytes) -> str | None:
     size = int.from_bytes(body[:4], "big")
     brands = {body[8:12], *(body[at : at + 4] for at in range(16, min(size, 256), 4))}
-    if brands & set(_AVIF_BRANDS):
+    if brands & _AVIF_BRANDS:
         return "AVIF"
-    return "HEIF" if brands & set(_HEIF_BRANDS) else None
+    return "HEIF" if brands & _HEIF_BRANDS else None
+
+
+def _is_svg(head: bytes) -> bool:
+    head = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    opens = head.startswith((b"<svg", b"<?xml", b"<!--", b"<!doctype svg"))
+    return opens and b"<svg" in head and b"<html" not in head.partition(b"<svg")[0]
 
 
 def is_whole(body: bytes, name: str) -> bool:
@@ -52,31 +66,41 @@ def is_whole(body: bytes, name: str) -> bool:
     return check is None or check(body)
 
 
+def jpeg_scans(body: bytes) -> int | None:
+    """How many scans stand before the end-of-image marker; None where that marker is missing.
+
+    Walks the segments (ITU-T T.81, B.1), so that the end of a thumbnail or of a table's bytes is not taken for it.
+    """
+    place, scans = 2, 0
+    while (found := (_JPEG_AFTER_SCAN if scans else _JPEG_MARKER).search(body, place)) is not None:
+        marker, place = found[1][0], found.end()
+        if marker == _EOI:
+            return scans
+        if marker not in _JPEG_ALONE:
+            place += int.from_bytes(body[place : place + 2], "big")
+        scans += marker == _SOS
+    return None
+
+
 def _jpeg_ends(body: bytes) -> bool:
-    """An EOI marker after the first scan begins: coded data cannot hold one, a thumbnail before it can."""
-    place = 2
-    while place + 4 <= len(body):
-        if body[place] != 0xFF:
-            return b"\xff\xd9" in body[place:]
-        marker = body[place + 1]
-        if marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD8:
-            place += 1 if marker == 0xFF else 2
-            continue
-        if marker == 0xDA:
-            return body.find(b"\xff\xd9", place) >= 0
-        place += 2 + int.from_bytes(body[place + 2 : place + 4], "big")
-    return False
+    return jpeg_scans(body) is not None
 
 
 def _png_ends(body: bytes) -> bool:
-    return b"IEND\xaeB`\x82" in body
+    """Walks the chunks to IEND (PNG 5.3)."""
+    place = 8
+    while place + 12 <= len(body):
+        if body[place + 4 : place + 8] == b"IEND":
+            return body.startswith(_IEND, place)
+        place += 12 + int.from_bytes(body[place : place + 4], "big")
+    return False
 
 
 def _gif_ends(body: bytes) -> bool:
-    """Walks the blocks to the trailer."""
+    """Walks the blocks to the trailer (GIF89a, appendix B)."""
     if len(body) < 13:
         return False
-    place = 13 + _colour_table_bytes(body[10])
+    place, frames = 13 + _colour_table_bytes(body[10]), 0
     while place < len(body):
         kind = body[place]
         if kind == 0x3B:
@@ -85,8 +109,9 @@ def _gif_ends(body: bytes) -> bool:
             place = _after_sub_blocks(body, place + 2)
         elif kind == 0x2C and place + 9 < len(body):
             place = _after_sub_blocks(body, place + 11 + _colour_table_bytes(body[place + 9]))
+            frames += place <= len(body)
         else:
-            return kind != 0x2C  # garbage after a frame: decoders stop here too
+            return kind != 0x2C and frames > 0  # garbage after a whole frame: decoders stop here too
     return False
 
 
@@ -105,18 +130,25 @@ def _webp_ends(body: bytes) -> bool:
 
 
 def _iso_ends(body: bytes) -> bool:
-    """Every top-level box lies within the file."""
-    place = 0
+    """Every top-level box lies within the file, or the image's own boxes do (ISO/IEC 14496-12, 4.2)."""
+    place, seen = 0, set()
     while place + 8 <= len(body):
         size = int.from_bytes(body[place : place + 4], "big")
         if size == 1 and place + 16 <= len(body):
             (size,) = struct.unpack(">Q", body[place + 8 : place + 16])
         if size == 0:
-            return True
-        if size < 8:
-            return False
+            return True  # to the end of the file, wherever that is
+        if size < 8 or place + size > len(body):
+            break
+        seen.add(body[place + 4 : place + 8])
         place += size
-    return place == len(body)
+    return place == len(body) or {b"meta", b"mdat"} <= seen
+
+
+def _bmp_ends(body: bytes) -> bool:
+    """Plain rows are counted by the decoder; run lengths are held against the file's own size."""
+    compression, size_bytes = body[30:34], int.from_bytes(body[2:6], "little")
+    return int.from_bytes(compression, "little") not in _BMP_RUN_LENGTHS or len(body) >= size_bytes
 
 
 _ENDS: dict[str, Callable[[bytes], bool]] = {
@@ -125,4 +157,5 @@ _ENDS: dict[str, Callable[[bytes], bool]] = {
     "GIF": _gif_ends,
     "WEBP": _webp_ends,
     "AVIF": _iso_ends,
+    "BMP": _bmp_ends,
 }
