@@ -225,6 +225,13 @@ def plain(value: Any) -> Any:
     return value
 
 
+def resolved(settings: Settings) -> Settings:
+    """The settings with `{pairmill}` in paths replaced by the folder in which the packages are installed."""
+    root = str(Path(str(importlib.resources.files("pipeline"))).parent)
+    score = settings.score.model_copy(update={"model": settings.score.model.replace("{pairmill}", root)})
+    return settings.model_copy(update={"score": score})
+
+
 def as_yaml(settings: Settings) -> str:
     return yaml.safe_dump(json.loads(settings.model_dump_json()), sort_keys=False, allow_unicode=True)
 

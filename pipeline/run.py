@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import Any
 
 from pipeline import __version__, layout
-from pipeline.config import Settings, as_yaml
+from pipeline.config import Settings, as_yaml, resolved
 from pipeline.demo_web import serving_demo
 from pipeline.engine import Engine, last_line
 from pipeline.errors import RunError, UsageError
@@ -46,7 +46,7 @@ def run_stages(
     chosen = stages_between(first or STAGE_NAMES[0], last)
     engine = Engine(settings.engine, options)
     with locked(run, part), progress or Progress() as shown:
-        context = Context(run, name, settings, engine, shown, part)
+        context = Context(run, name, resolved(settings), engine, shown, part)
         check_before_work(context, chosen)
         if not keep_settings:
             storage.publish(storage.join(run, "run.yaml"), as_yaml(settings).encode())

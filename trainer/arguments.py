@@ -52,6 +52,8 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classes", metavar="FILE", help='JSON: [{"name", "prompts": [...], "words": [...]}, ...]')
     parser.add_argument("--limit", type=int, default=5_000, help="samples to look at (default: 5000)")
     parser.add_argument("--seed", type=int, default=0, help="which samples")
+    parser.add_argument("--held-out", type=float, metavar="SHARE", help="only the samples that train held out")
+    parser.add_argument("--pretrained", default="", metavar="TAG", help="where MODEL is an open_clip name")
     parser.add_argument("--json", metavar="FILE", help="also write the figures here")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
 

@@ -8,7 +8,6 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.data import Pictures, batches_of, caption_of, find_samples, is_held_out
+from trainer.embed import BATCH
 from trainer.errors import InputError
 from trainer.model import Clip, autocast, config_named, create_clip, device_of, load_clip, save_clip, set_threads
 from trainer.retrieval import Retrieval, retrieval_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_LOGIT_SCALE = math.log(100)  # Radford et al., 2021
 MIN_SAMPLES = 2
+MAX_HELD_OUT = 5_000  # samples that the figures at the end are taken from
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def learn_pairs(clip: Clip, pictures: Pictures, tokens: np.ndarray, learn: np.nd
     optimizer = optimizer_of(clip, settings)
     schedule = Schedule(settings, len(learn))
     clip.model.train()
-    clip.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.3 to 1.5 times faster convolutions
+    clip.model.to(memory_format=torch.channels_last)  # 1.3 to 1.5 times faster convolutions
     log = Log(settings.log_every, schedule)
     step = 0
     for places in batches_of(len(learn), settings.batch, settings.seed):
@@ -294,18 +295,11 @@ def held_out_figures(clip: Clip, pictures: Pictures, tokens: np.ndarray, held: n
     """Retrieval among the held-out samples, with its chance level; None where fewer than two are held out."""
     if len(held) < MIN_SAMPLES:
         return None
-    held = held[:5_000]
-    found = list(_embedded(clip, pictures, tokens, held))
-    images, texts = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    figures: Retrieval = retrieval_of(images, texts, [tokens[i].tobytes() for i in held])
-    return figures.as_dict()
-
-
-def _embedded(clip: Clip, pictures: Pictures, tokens: np.ndarray,
-              places: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
-    for first in range(0, len(places), 256):
-        part = places[first : first + 256]
-        yield clip.encode_images(pictures.batch(part)), clip.encode_texts(tokens[part])
+    held = held[:MAX_HELD_OUT]
+    parts = [held[i : i + BATCH] for i in range(0, len(held), BATCH)]
+    images = np.concatenate([clip.encode_images(pictures.batch(part)) for part in parts])
+    texts = np.concatenate([clip.encode_texts(tokens[part]) for part in parts])
+    return retrieval_of(images, texts, [tokens[i].tobytes() for i in held]).as_dict()
 
 
 def settings_from(args: argparse.Namespace) -> TrainSettings:

@@ -6,6 +6,7 @@ Nothing is held but counters: memory does not grow with the number of rows, but 
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -110,7 +111,7 @@ def check_funnel(steps: Sequence[Step], run: str | None = None) -> list[str]:
             found.append(f"{label}: {step['rows_in']} rows in, but out, merged and rejects make another sum")
         if min(step["rows_in"], step["rows_out"], step["merged"]) < 0:
             found.append(f"{label}: a negative count")
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         if before["rows_out"] != after["rows_in"]:
             found.append(f"{after['stage']}/{after['step']}: {after['rows_in']} rows in, "
                          f"{before['rows_out']} out of the step before")  # fmt: skip
