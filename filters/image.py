@@ -1,6 +1,6 @@
 """Sizes of images, as they were before any resizing."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from filters.reasons import Drop, Reason
 from filters.rules import Rules
@@ -12,6 +12,13 @@ class ImageRules(Rules):
     min_side: int = Field(0, ge=0)  # pixels; DataComp basic: 200
     max_aspect: float = Field(3.0, ge=0)  # longer side / shorter side; DataComp basic and COYO-700M: 3
     min_bytes: int = Field(0, ge=0)  # LAION: 5,000
+
+    @field_validator("max_aspect")
+    @classmethod
+    def _aspect_is_none_or_possible(cls, value: float) -> float:
+        if 0 < value < 1:
+            raise ValueError("no image is below 1 (longer side / shorter side); give 1 or more, or 0 for no bound")
+        return value
 
 
 def judge_size(width: int, height: int, rules: ImageRules, size_bytes: int | None = None) -> Drop | None:

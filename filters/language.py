@@ -1,6 +1,6 @@
 """Which languages stay."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,15 +10,19 @@ from filters.rules import Rules
 UNDETERMINED = "und"  # ISO 639-2
 
 
+Code = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]  # "EN" or "english" would silently drop everything
+
+
 class LanguageRules(Rules):
     """Languages by ISO 639-1 code. Below `min_probability` a caption counts as undetermined."""
 
-    keep: list[str] | Literal["all"] = "all"
+    keep: list[Code] | Literal["all"] = "all"
     keep_undetermined: bool = True  # most captions are too short to tell: at 20 characters one in three is misjudged
     min_probability: float = Field(0.5, ge=0, le=1)  # of fastText's answers at 0.5, nine in ten are right
 
 
 def effective_language(language: str, probability: float, rules: LanguageRules) -> str:
+    """The language that counts: "und" where the engine is not sure enough."""
     return language if probability >= rules.min_probability else UNDETERMINED
 
 

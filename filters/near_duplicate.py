@@ -13,7 +13,7 @@ from pydantic import Field
 from filters.rules import Rules
 
 HASH_BITS = 256
-BLOCK = 1_024  # members compared at once with all others: 1,024 x 1,024 x 32 bytes
+BLOCK = 1_024  # members compared at once with as many others: 1,024 x 1,024 x 32 bytes
 
 
 class NearDuplicateRules(Rules):
@@ -51,6 +51,15 @@ def within_bucket(members: Sequence[Member], radius: int) -> Iterator[tuple[byte
     Memory is bounded by a block of members, however many share the bucket.
     """
     ordered = sorted(members, key=lambda m: (m.standing, m.uid), reverse=True)  # best first
+    leaders: dict[bytes, Member] = {}  # the best of each hash; thousands of equal copies are compared once
+    for member in ordered:
+        leader = leaders.setdefault(member.hash, member)
+        if leader is not member:
+            yield member.uid, leader.uid, 0
+    yield from _among_leaders(list(leaders.values()), radius)
+
+
+def _among_leaders(ordered: Sequence[Member], radius: int) -> Iterator[tuple[bytes, bytes, int]]:
     words = np.frombuffer(b"".join(m.hash for m in ordered), np.uint64).reshape(len(ordered), HASH_BITS // 64)
     for start in range(0, len(ordered), BLOCK):
         for place, (better, distance) in _nearest_better(words, start, radius).items():

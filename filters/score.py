@@ -1,5 +1,6 @@
 """Cuts of CLIP similarity."""
 
+import math
 from collections.abc import Mapping
 
 from pydantic import Field, model_validator
@@ -27,7 +28,7 @@ class ScoreRules(Rules):
 
 def judge_score(similarity: float | None, language: str, rules: ScoreRules) -> Drop | None:
     """Why a caption with that similarity falls below the cut, or None."""
-    if similarity is None:
+    if similarity is None or math.isnan(similarity):
         return None if rules.keep_unscored else Drop(Reason.SCORE_MISSING)
     assert rules.min is not None
     if similarity < rules.languages.get(language, rules.min):
@@ -40,16 +41,18 @@ def cut_for_top_share(counts: Mapping[float, int], share: float) -> float:
 
     Pairs of equal similarity stay or fall together, so that a little more than the share may stay.
     """
-    wanted = share * sum(counts.values())
+    measured = {similarity: n for similarity, n in counts.items() if not math.isnan(similarity)}
+    wanted = math.ceil(round(share * sum(measured.values()), 6))  # 0.1 x 30 is a little more than 3 in floats
     reached = 0
-    for similarity in sorted(counts, reverse=True):
-        reached += counts[similarity]
+    for similarity in sorted(measured, reverse=True):
+        reached += measured[similarity]
         if reached >= wanted:
             return similarity
     return -1.0
 
 
 def judge_top_share(similarity: float | None, cut: float, rules: ScoreRules) -> Drop | None:
-    if similarity is None:
+    """Why a pair whose best similarity lies below the cut of a top share falls, or None."""
+    if similarity is None or math.isnan(similarity):
         return None if rules.keep_unscored else Drop(Reason.SCORE_MISSING)
     return Drop(Reason.SCORE_NOT_IN_TOP_SHARE, similarity) if similarity < cut else None

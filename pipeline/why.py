@@ -128,8 +128,13 @@ def packed(run: str, uid: bytes, name: str) -> Iterator[Event]:
 def nearest_urls(run: str, what: str) -> list[str]:
     """Urls of the same host that the run knows and that look most like `what`."""
     host = host_of(what)
-    known = set()
-    for folder, record in ((layout.CANDIDATES, Candidate), (layout.REJECTS, Reject), (layout.PAGES, CrawlPage)):
+    known: set[str] = set()
+    places: tuple[tuple[str, Any], ...] = (
+        (layout.CANDIDATES, Candidate),
+        (layout.REJECTS, Reject),
+        (layout.PAGES, CrawlPage),
+    )
+    for folder, record in places:
         pattern = "part-*.parquet" if folder != layout.PAGES else "*.parquet"
         for row in parquet.read_all(storage.join(run, folder), pattern, record):
             if host_of(row.url) == host:

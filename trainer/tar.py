@@ -108,3 +108,18 @@ def split_name(name: str) -> tuple[str, str] | None:
     """(key, extension in lower case) as webdataset splits a member's name, or None where it finds no key."""
     match = MEMBER_NAME.match(name)
     return (match[1], match[2].lower()) if match else None
+
+
+def end_of(path: str) -> list[str]:
+    """What is wrong behind the last member of a tar whose members read well: two empty blocks, then nothing but zeros."""
+    with open(path, "rb") as file:
+        place = 0
+        while (header := _header_at(file, path, place)) is not None:
+            place += BLOCK_BYTES + _padded(header.size)
+        file.seek(place)
+        blocks = 0
+        while block := file.read(BLOCK_BYTES):
+            if block.strip(b"\0"):
+                return [f"bytes behind the end mark (at byte {place + blocks * BLOCK_BYTES})"]
+            blocks += 1
+    return [] if blocks >= 2 else ["the end mark is cut off"]

@@ -13,7 +13,7 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 def render(stats: dict[str, Any], settings: dict[str, Any]) -> str:
     """The card as Markdown with Hugging Face's YAML header. `settings`: the run's, as in run.yaml."""
     samples = sum(shard["samples"] for shard in stats["shards"])
-    parts = [header(stats, samples), intro(samples, stats), funnel_section(stats), settings_section(settings),
+    parts = [header(stats, samples), intro(samples, stats, settings), funnel_section(stats), settings_section(settings),
              fields_section(), licence_section(stats), use_section(stats, samples), REMOVAL, LIMITS]  # fmt: skip
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -30,12 +30,17 @@ def header(stats: dict[str, Any], samples: int) -> str:
     return f"---\n{yaml.safe_dump(data, sort_keys=False)}---"
 
 
-def intro(samples: int, stats: dict[str, Any]) -> str:
+def intro(samples: int, stats: dict[str, Any], settings: dict[str, Any]) -> str:
+    web = settings["web"]
+    obeyed = ["robots.txt"] if web["robots"]["obey"] else []
+    names = {"x_robots_tag": "X-Robots-Tag", "meta": "robots meta tags", "tdmrep": "TDMRep"}
+    obeyed += [text for key, text in names.items() if web["opt_outs"][key]]
+    manners = f"Obeyed on the way: {', '.join(obeyed)}." if obeyed else "No opt-out was obeyed on the way."
     return f"""
 # Image-text pairs: {stats["name"]}
 
 {samples:,} pairs of an image and its captions from the web, in {len(stats["shards"]):,} shards, made by Pairmill.
-Every pair was asked for politely: robots.txt and opt-outs by X-Robots-Tag, meta tags and TDMRep were obeyed."""
+{manners}"""
 
 
 def funnel_section(stats: dict[str, Any]) -> str:

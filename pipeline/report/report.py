@@ -1,14 +1,20 @@
 """Writes what people read of a run: stats.json, report.html, the dataset card."""
 
 import json
+import tarfile
+from itertools import islice
 from typing import Any
 
 import yaml
 
 from pipeline import layout
-from pipeline.report import card
+from pipeline.report import card, html
+from pipeline.report.examples import find_examples
 from pipeline.report.stats import check_funnel, collect_stats
 from transforms import storage
+
+THUMBNAILS = 60
+MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
 
 def write_report(run: str, name: str = "main", thumbnails: bool = False) -> dict[str, Any]:
@@ -16,10 +22,28 @@ def write_report(run: str, name: str = "main", thumbnails: bool = False) -> dict
     stats = collect_stats(run, name)
     stats["faults"] = check_funnel(stats["funnel"], run)
     publish(storage.join(run, "stats.json"), json.dumps(stats, indent=2, ensure_ascii=False) + "\n")
+    settings = run_settings(run)
     if stats["shards"]:
         folder = layout.shards_folder(run, name)
-        publish(storage.join(folder, "README.md"), card.render(stats, run_settings(run)))
+        publish(storage.join(folder, "README.md"), card.render(stats, settings))
+    pictures = kept_pictures(run, name) if thumbnails else []
+    publish(storage.join(run, "report.html"), html.render(stats, settings, find_examples(run, name), pictures))
     return stats
+
+
+def kept_pictures(run: str, name: str) -> list[html.Thumbnail]:
+    """The first images of the first shard: the shuffle has made them a sample."""
+    folder = layout.shards_folder(run, name)
+    tars = storage.list_names(folder, "*.tar")
+    pictures: list[html.Thumbnail] = []
+    if tars:
+        with tarfile.open(storage.join(folder, tars[0])) as tar:
+            members = ((member, tar.extractfile(member)) for member in tar)
+            parts = {m.name: file.read() for m, file in islice(members, 3 * THUMBNAILS) if file is not None}
+        for image, extension in ((n, n.rpartition(".")[2]) for n in parts if n.endswith(tuple(MEDIA_TYPES))):
+            caption = parts[image.replace(f".{extension}", ".txt")].decode()
+            pictures.append(html.Thumbnail(parts[image], MEDIA_TYPES[extension], caption))
+    return pictures
 
 
 def run_settings(run: str) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""Pictures of numbers as inline SVG: no script, no network. Every picture has its numbers as text too."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+ROW, BAR, LEFT, WIDTH = 30, 18, 190, 900  # pixels
+RIGHT = 120  # room for the number behind a bar
+
+
+def funnel_chart(steps: Sequence[Mapping[str, Any]]) -> str:
+    """A bar a step: what went on, and behind it what was merged and dropped."""
+    if not steps:
+        return "<p>No stage is finished yet.</p>"
+    most = max(max(step["rows_in"] for step in steps), 1)
+    rows = [_funnel_row(place, step, most) for place, step in enumerate(steps)]
+    title = f"From {steps[0]['rows_in']:,} {steps[0]['unit']}s to {steps[-1]['rows_out']:,} kept"
+    return _svg(len(steps) * ROW, title, "".join(rows))
+
+
+def _funnel_row(place: int, step: Mapping[str, Any], most: int) -> str:
+    y = place * ROW
+    scale = (WIDTH - LEFT - RIGHT) / most
+    out, merged = step["rows_out"] * scale, step["merged"] * scale
+    dropped = (step["rows_in"] - step["rows_out"] - step["merged"]) * scale
+    label = f"{step['stage']} · {step['step']}" if step["stage"] != step["step"] else step["stage"]
+    tip = f"{step['rows_in']:,} in, {step['rows_out']:,} out, {step['merged']:,} merged, " \
+          f"{sum(step['rejects'].values()):,} dropped"  # fmt: skip
+    return (
+        f"<g><title>{escape(tip)}</title>{_text(0, y, label)}"
+        f"{_rect(LEFT, y, out, 'bar ' + step['unit'])}"
+        f"{_rect(LEFT + out, y, merged, 'merged')}{_rect(LEFT + out + merged, y, dropped, 'drop')}"
+        f"{_text(LEFT + out + merged + dropped + 8, y, format(step['rows_out'], ','))}</g>"
+    )
+
+
+def bar_chart(counts: Mapping[str, int], title: str, css: str = "bar") -> str:
+    """A bar an entry, in the order given."""
+    if not counts:
+        return "<p>Nothing to show.</p>"
+    scale = (WIDTH - LEFT - RIGHT) / max(1, *counts.values())
+    rows = [
+        f"<g>{_text(0, place * ROW, label)}{_rect(LEFT, place * ROW, n * scale, css)}"
+        f"{_text(LEFT + n * scale + 8, place * ROW, format(n, ','))}</g>"
+        for place, (label, n) in enumerate(counts.items())
+    ]
+    return _svg(len(counts) * ROW, title, "".join(rows))
+
+
+def histogram(counts: Mapping[str, Mapping[str, int]], title: str, mark: float | None = None) -> str:
+    """Columns over numeric bins, one series on top of another. `counts`: series → bin → n. `mark`: a line, the cut."""
+    bins = sorted({b for series in counts.values() for b in series}, key=float)
+    if not bins:
+        return "<p>Nothing to show.</p>"
+    height, step = 220, (WIDTH - 20) / len(bins)
+    most = max(sum(series.get(b, 0) for series in counts.values()) for b in bins)
+    columns = "".join(_column(counts, b, place, step, most, height) for place, b in enumerate(bins))
+    every = max(1, len(bins) // 12)
+    labels = "".join(f'<text x="{10 + place * step:.1f}" y="{height + 16}">{escape(str(b))}</text>'
+                     for place, b in enumerate(bins) if place % every == 0)  # fmt: skip
+    line = _mark(bins, mark, step, height) if mark is not None else ""
+    return _svg(height + 24, title, columns + labels + line)
+
+
+def _column(counts: Mapping[str, Mapping[str, int]], bin_: str, place: int, step: float, most: int, height: int) -> str:
+    parts, top = [], float(height)
+    for css, series in counts.items():
+        size = series.get(bin_, 0) / most * (height - 10)
+        top -= size
+        if size:
+            tip = f"{bin_}: {series[bin_]:,} {css}"
+            box = f'x="{10 + place * step:.1f}" y="{top:.1f}" width="{max(1, step - 2):.1f}" height="{size:.1f}"'
+            parts.append(f'<rect class="{css}" {box}><title>{escape(tip)}</title></rect>')
+    return "".join(parts)
+
+
+def _mark(bins: Sequence[str], mark: float, step: float, height: int) -> str:
+    each = float(bins[1]) - float(bins[0]) if len(bins) > 1 else 1.0
+    x = 10 + (mark - float(bins[0])) / each * step
+    if not 0 <= x <= WIDTH:
+        return ""
+    line = f'<line class="cut" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}"/>'
+    return f'{line}<text x="{x + 4:.1f}" y="12">cut {mark}</text>'
+
+
+def _text(x: float, y: float, text: str) -> str:
+    return f'<text x="{x:.1f}" y="{y + 14}">{escape(text)}</text>'
+
+
+def _rect(x: float, y: float, width: float, css: str) -> str:
+    return (
+        f'<rect class="{css}" x="{x:.1f}" y="{y}" width="{max(width, 0):.1f}" height="{BAR}" rx="3"/>'
+        if width > 0
+        else ""
+    )
+
+
+def _svg(height: float, title: str, body: str) -> str:
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title, quote=True)}">'
+        f"<title>{escape(title)}</title>{body}</svg>"
+    )

@@ -1,0 +1,253 @@
+"""Whether a folder of shards is sound: every file, every sample, every row, every hash. Needs no torch.
+
+Sound means: tars and Parquets tell the same samples in the same order, with the bytes that their hashes promise;
+images decode; keys are unique over all shards; `sizes.json`, `subset.npy` and `manifest.json` describe exactly what
+lies there. A folder without `manifest.json`, such as img2dataset's own, is checked as far as its files tell.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from trainer.data import tars_of
+from trainer.errors import ShardError
+from trainer.key_check import KeyCheck
+from trainer.shard_check import Finding, ShardCheck
+
+MANIFEST, SIZES, SUBSET, CARD = "manifest.json", "sizes.json", "subset.npy", "README.md"
+FORMAT = "pairmill-shards"
+KNOWN_VERSIONS = (1,)
+SUBSET_TYPE = np.dtype("u8,u8")  # DataComp's
+MAX_FINDINGS_A_SHARD = 1_000
+
+
+class Checked(NamedTuple):
+    """What a worker tells of one shard."""
+
+    shard: str
+    findings: list[Finding]
+    keys: list[str]
+    entries: list[tuple[int, int]]
+
+
+def validate(folder: str | Path, *, jobs: int = 1) -> list[Finding]:
+    """Everything unsound in `folder`; empty where it is sound. Raises ShardError where there is nothing to check."""
+    return list(findings_in(Path(folder), jobs, Totals()))
+
+
+class Totals:
+    """What was counted on the way."""
+
+    def __init__(self) -> None:
+        self.shards = 0
+        self.samples: dict[str, int] = {}  # by tar
+
+
+def findings_in(folder: Path, jobs: int, totals: Totals) -> Iterator[Finding]:
+    """The findings, as they are made."""
+    names = [Path(tar).name for tar in tars_of(folder)]
+    manifest = _read_manifest(folder)
+    yield from manifest.findings
+    yield from check_files(folder, names, manifest.value)
+    subset = Subset(folder)
+    with KeyCheck() as keys:
+        for checked in check_shards(folder, names, manifest.value is not None, jobs):
+            totals.samples[checked.shard] = len(checked.keys)
+            yield from checked.findings[:MAX_FINDINGS_A_SHARD]
+            if len(checked.findings) > MAX_FINDINGS_A_SHARD:
+                yield Finding(checked.shard, "", f"{len(checked.findings) - MAX_FINDINGS_A_SHARD} more findings")
+            yield from subset.missing(checked)
+            keys.add(checked.shard, checked.keys)
+        for key, shard, first in keys.repeated():
+            yield Finding(shard, key, f"key also stands in {first}")
+    yield from subset.findings(sum(totals.samples.values()), manifest.value is not None)
+    yield from check_counts(folder, manifest.value, totals.samples)
+
+
+def check_shards(folder: Path, names: list[str], strict: bool, jobs: int) -> Iterable[Checked]:
+    work = partial(check_shard, str(folder), strict=strict)
+    if jobs <= 1 or len(names) == 1:
+        return map(work, names)
+    return _in_processes(ProcessPoolExecutor(min(jobs, len(names))), work, names)
+
+
+def _in_processes(pool: Executor, work: Any, names: list[str]) -> Iterator[Checked]:
+    with pool:
+        yield from pool.map(work, names)
+
+
+def check_shard(folder: str, name: str, strict: bool) -> Checked:
+    check = ShardCheck(folder, name.removesuffix(".tar"), strict).run()
+    return Checked(name, check.findings, check.keys, check.entries)
+
+
+class Manifest(NamedTuple):
+    """`manifest.json` as far as it can be read, and what is wrong with it."""
+
+    value: dict[str, Any] | None
+    findings: list[Finding]
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    if not path.is_file():
+        own = (folder / SUBSET).exists()  # only we and DataComp write it; a manifest was there or the run broke off
+        return Manifest(None, [Finding(MANIFEST, "", "missing: the shards were not finished")] if own else [])
+    value = read_json(path)
+    if not isinstance(value, dict) or not isinstance(value.get("shards"), list):
+        return Manifest({}, [Finding(MANIFEST, "", "is no JSON object with a list of shards")])
+    findings = []
+    if value.get("format") != FORMAT:
+        findings.append(Finding(MANIFEST, "", f"format is {value.get('format')!r}, expected {FORMAT!r}"))
+    if value.get("schema_version") not in KNOWN_VERSIONS:
+        findings.append(Finding(MANIFEST, "", f"schema_version {value.get('schema_version')!r} is unknown here"))
+    return Manifest(value, findings)
+
+
+def read_json(path: Path) -> Any:
+    """The value; None where it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def check_files(folder: Path, tars: list[str], manifest: dict[str, Any] | None) -> Iterator[Finding]:
+    """Sizes and hashes of what the manifest names; what is missing, and what nobody names."""
+    if manifest is None:
+        return
+    named = {MANIFEST, CARD}
+    for entry in files_in(manifest):
+        named.add(entry.name)
+        yield from check_file(folder, entry)
+    for path in sorted(folder.iterdir()):
+        if path.name not in named:
+            yield Finding(path.name, "", "stray: the manifest does not name it")
+
+
+class File(NamedTuple):
+    """A file that the manifest names."""
+
+    name: str
+    sha256: str | None
+    size_bytes: int | None
+
+
+def files_in(manifest: dict[str, Any]) -> Iterator[File]:
+    for shard in manifest.get("shards", []):
+        for entry in (shard, shard.get("parquet") if isinstance(shard, dict) else None):
+            if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+                yield File(entry["name"], entry.get("sha256"), entry.get("size_bytes"))
+            else:
+                yield File("", None, None)
+    others = manifest.get("files")
+    for name, told in (others if isinstance(others, dict) else {SIZES: None, SUBSET: None}).items():
+        yield File(name, told.get("sha256") if isinstance(told, dict) else told, None)
+
+
+def check_file(folder: Path, file: File) -> Iterator[Finding]:
+    if not file.name or Path(file.name).name != file.name:
+        yield Finding(MANIFEST, "", f"an entry without the name of a file: {file.name!r}")
+        return
+    path = folder / file.name
+    if not path.is_file():
+        yield Finding(file.name, "", "missing")
+        return
+    if file.size_bytes is not None and path.stat().st_size != file.size_bytes:
+        yield Finding(file.name, "", f"{path.stat().st_size} bytes, the manifest says {file.size_bytes}")
+    if file.sha256 is not None and sha256_of(path) != file.sha256:
+        yield Finding(file.name, "", "bytes differ from the manifest's sha256")
+
+
+def sha256_of(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_counts(folder: Path, manifest: dict[str, Any] | None, samples: dict[str, int]) -> Iterator[Finding]:
+    """Numbers of samples in `sizes.json` and in the manifest."""
+    sizes = read_json(folder / SIZES)
+    if manifest is not None and sizes is None:
+        yield Finding(SIZES, "", "cannot be read as JSON")
+    if isinstance(sizes, dict):
+        yield from _differing(SIZES, sizes, samples)
+    if manifest:
+        told = {s["name"]: s.get("samples") for s in manifest["shards"] if isinstance(s, dict) and "name" in s}
+        yield from _differing(MANIFEST, told, samples)
+        if manifest.get("samples") != sum(samples.values()):
+            yield Finding(MANIFEST, "", f"samples is {manifest.get('samples')}, there are {sum(samples.values())}")
+
+
+def _differing(name: str, told: dict[str, Any], samples: dict[str, int]) -> Iterator[Finding]:
+    for shard in sorted({*told, *samples}):
+        if told.get(shard) != samples.get(shard):
+            yield Finding(shard, "", f"{samples.get(shard, 'no')} samples, {name} says {told.get(shard, 'nothing')}")
+
+
+class Subset:
+    """`subset.npy`, read from disk as it is needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / SUBSET
+        self._entries: np.ndarray | None = None
+        self._broken = ""
+        if not self._path.is_file():
+            return
+        try:
+            found = np.load(self._path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            self._broken = f"cannot be read: {error}"
+            return
+        if found.dtype == SUBSET_TYPE and found.ndim == 1:
+            self._entries = found
+        else:
+            self._broken = f"dtype {found.dtype}, {found.ndim} dimensions; expected {SUBSET_TYPE}, 1"
+
+    def missing(self, checked: Checked) -> Iterator[Finding]:
+        """Samples of a shard that are not in the subset."""
+        if self._entries is None or not checked.entries:
+            return
+        places = np.searchsorted(self._entries, np.array(checked.entries, SUBSET_TYPE))
+        for place, entry in zip(places, checked.entries, strict=True):
+            if place >= len(self._entries) or tuple(self._entries[place]) != entry:
+                yield Finding(checked.shard, f"{entry[0]:016x}{entry[1]:016x}", f"not in {SUBSET}")
+
+    def findings(self, samples: int, strict: bool) -> Iterator[Finding]:
+        if self._broken:
+            yield Finding(SUBSET, "", self._broken)
+        if self._entries is None or not strict:
+            return
+        if len(self._entries) != samples:
+            yield Finding(SUBSET, "", f"{len(self._entries)} entries for {samples} samples")
+        if not is_sorted(self._entries):
+            yield Finding(SUBSET, "", "not sorted")
+
+
+def is_sorted(entries: np.ndarray) -> bool:
+    """By first half, then second. `entries`: (n,) of u8,u8."""
+    high, low = entries["f0"], entries["f1"]
+    return bool(np.all((high[:-1] < high[1:]) | ((high[:-1] == high[1:]) & (low[:-1] <= low[1:]))))
+
+
+def main(args: argparse.Namespace) -> int:
+    """`pairmill validate SHARDS`. Returns 0 where the folder is sound, 1 where it is not."""
+    if args.jobs < 1:
+        raise ShardError(f"--jobs {args.jobs}: expected 1 or more")
+    totals, unsound = Totals(), 0
+    for finding in findings_in(Path(args.shards), args.jobs, totals):
+        print(f"{finding.shard}  {finding.key or '-'}  {finding.what}")
+        unsound += 1
+    counted = f"{len(totals.samples)} shards, {sum(totals.samples.values())} samples"
+    if unsound:
+        print(f"unsound: {unsound} findings in {counted}", file=sys.stderr)
+        return 1
+    print(f"sound: {counted}")
+    return 0
