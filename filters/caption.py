@@ -6,38 +6,57 @@ import unicodedata
 
 from pydantic import Field
 
+from filters.contact import redact
+from filters.file_name import is_file_name
 from filters.reasons import Drop, Reason
 from filters.rules import Rules
 
 ID_BYTES = 8
+DETAIL_CHARACTERS = 200  # of a caption, that a drop repeats
 
-# Joiners (U+200C, U+200D) stay: Persian and Indic spelling and emoji need them. Tags and the other marks that only
-# steer the layout go.
-_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]")
-_STRAY_JOINER = re.compile("(?:^|(?<=\\s))[\u200c\u200d]+|[\u200c\u200d]+(?=\\s|$)")
-_SPACE = re.compile(r"\s+")
-# Scripts that put no spaces between words: lengths are told in characters there, never in words.
+# Marks that only steer the layout go: soft hyphen, zero-width spaces, bidirectional controls, word joiner, invisible
+# operators, byte order mark, annotation anchors, tags outside a flag, non-characters. The Mongolian vowel separator
+# stays where it is one.
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufdd0-\ufdef\ufffe\uffff]"
+    "|(?<![\u1820-\u18aa])\u180e|(?<![\U0001f3f4\U000e0020-\U000e007e])[\U000e0001-\U000e007f]+"
+)
+# White space, and letters and signs that are drawn as nothing: Hangul fillers, the empty Braille cell.
+_SPACE = re.compile(r"[\s\u3164\uffa0\u2800]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+# Joiners (U+200C, U+200D) stay after Arabic, Indic, South-East Asian and Mongolian letters and after emoji, which are
+# spelt with them (a word in Malayalam may even end with one); anywhere else they are noise.
+_STRAY_JOINER = re.compile(
+    "(?<![\u0600-\u1dbf\u2190-\u2bff\u3030\u303d\u3297\u3299\ua800-\uabff\ufb50-\ufdcf\ufe0f\ufe70-\ufefc"
+    "\U00010000-\U000e007f])[\u200c\u200d]"
+)
+# Scripts that put no spaces between words: lengths are told in characters there, never in words. Thai, Lao, Tibetan,
+# Burmese, Khmer, New Tai Lue, Tai Tham, kana, Han, Bopomofo.
 _UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    "\uff66-\uff9f\U00020000-\U0003ffff]"
+    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u1980-\u19ff\u1a20-\u1aaf\u3005-\u3007\u3040-\u312f\u31a0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\ua9e0-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\uff66-\uff9f\U0001b000-\U0001b16f"
+    "\U00020000-\U0003ffff]"
 )
 
-_EXTENSION = r"(?:jpe?g|jpe|jfif|png|gif|webp|bmp|tiff?|svgz?|avif|heic|heif|ico|psd|raw|cr2|nef|dng|eps|pdf|mp4|mov)"
-_FILE_NAME = re.compile(rf"[^\s/\\]+(?: ?\(\d+\)| copy)?\.{_EXTENSION}", re.IGNORECASE)
-_FILE_NAME_WITH_SPACES = re.compile(rf"(?:[\w.()&'+-]+ ){{0,6}}[\w()&'+-]+\.{_EXTENSION}", re.IGNORECASE)
-_CAMERA_NAME = re.compile(
-    r"(?:img|dsc[nf]?|dscn?|dcim|pict?|pic|p|mvi|vid|gopr|sam|cimg|imgp|photo|image|foto|bild|picture|screen ?shot|"
-    r"screenshot|bildschirmfoto|capture|scan|untitled|unnamed|whatsapp image|pxl|wp|fb_img|signal)"
-    r"[-_ ]*(?:\d[\d\-_. ]{2,}|\d{4}-\d{2}-\d{2}.*)(?: ?\(\d+\)| copy)?",
+_TLD = r"(?:com|org|net|info|edu|gov|io|co\.uk|de|fr|es|it|nl|pl|ru|cn|jp|eu|ch|at|br|in|us|ca|au)"
+_URL = re.compile(
+    rf"(?:[a-z][a-z0-9+.-]{{1,20}}://|//|www\.)\S+|data:[\w.+-]+/\S+|(?:mailto|tel|javascript|blob):\S+"
+    rf"|[\w-]+(?:\.[\w-]+)+/\S*|[\w-]+(?:\.[\w-]+)*\.{_TLD}",
     re.IGNORECASE,
 )
-_HASH_NAME = re.compile(r"(?=.*\d)[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{6,}(?:[_x-][\da-z]+)*",
-                        re.IGNORECASE)  # fmt: skip
-_SLUG_NAME = re.compile(r"(?=.*\d)[a-z0-9]+(?:[_-][a-z0-9]+)*_(?:\d+x\d+|\d{3,}|[a-z]|o|n)", re.IGNORECASE)
-_URL = re.compile(r"(?:https?://|ftp://|www\.)\S+|[\w-]+(?:\.[\w-]+)+/\S*", re.IGNORECASE)
+_QUOTES = " .,:;!?*|«»\"'()[]<>›‹→←…-–—_#•·“”„‘’「」『』【】《》（）。，、：！？"
+
+# Nothing but such words, with or without numbers, says nothing: "logo image", "Photo 3 of 12".
+GENERIC_WORDS = frozenset(
+    "image images img photo photos photograph picture pictures pic pics logo logos icon icons banner thumbnail thumb "
+    "placeholder avatar graphic figure fig slide default main new site website page web blog post article product "
+    "item header footer featured cover hero gallery small large big full size preview screenshot background of the a "
+    "an no nr untitled unnamed alt bild bilder foto fotos abbildung von imagen imágenes de image immagine imagem obraz "
+    "zdjęcie фото изображение из".split()
+)
 
 BOILERPLATE = (
-    "image", "images", "img", "photo", "photos", "picture", "pictures", "pic", "icon", "icons", "logo", "site logo",
+    "image", "images", "img", "picture of", "image of", "photo of", "photo", "photos", "picture", "pictures", "pic", "icon", "icons", "logo", "site logo",
     "company logo", "banner", "header", "header image", "background", "background image", "thumbnail", "thumb",
     "placeholder", "placeholder image", "spacer", "blank", "pixel", "tracking pixel", "avatar", "user avatar",
     "profile picture", "profile photo", "untitled", "no title", "no image", "no image available",
@@ -70,17 +89,20 @@ class CaptionRules(Rules):
     min_words: int = Field(3, ge=0)  # DataComp basic: more than two
     max_characters: int = Field(1_000, ge=1)  # COYO-700M
     max_words: int = Field(256, ge=1)  # COYO-700M
-    min_characters_unspaced: int = Field(4, ge=0)  # two or three Chinese words
+    min_characters_unspaced: int = Field(4, ge=0)  # two Chinese words
     boilerplate: bool = True  # texts that stand at pictures of every kind
     more_boilerplate: list[str] = []  # whole captions, in any case
 
 
 def normalise_caption(text: str) -> str:
-    """NFC, without controls and layout marks, white space collapsed: the form that identity and rules see."""
-    text = unicodedata.normalize("NFC", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    text = _INVISIBLE.sub("", text)
-    text = "".join(" " if unicodedata.category(c) == "Cc" else c for c in text) if not text.isprintable() else text
-    return _STRAY_JOINER.sub("", _SPACE.sub(" ", text)).strip()
+    """NFC, without controls and layout marks, white space collapsed: the form that identity and rules see.
+
+    Its own normal form is itself. Lone surrogates become U+FFFD.
+    """
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    text = unicodedata.normalize("NFC", _CONTROL.sub("", _INVISIBLE.sub("", text)))
+    text = _STRAY_JOINER.sub("", _SPACE.sub(" ", text)).strip()
+    return unicodedata.normalize("NFC", text)
 
 
 def caption_id(text: str) -> bytes:
@@ -93,7 +115,7 @@ def judge_caption_early(caption: str) -> Drop | None:
     if not caption:
         return Drop(Reason.CAPTION_EMPTY)
     if is_file_name(caption):
-        return Drop(Reason.CAPTION_IS_FILE_NAME, detail=caption)
+        return _drop(Reason.CAPTION_IS_FILE_NAME, caption)
     return None
 
 
@@ -103,12 +125,17 @@ def judge_caption(caption: str, rules: CaptionRules) -> Drop | None:
     if drop is not None:
         return drop
     if is_url(caption):
-        return Drop(Reason.CAPTION_IS_URL, detail=caption)
+        return _drop(Reason.CAPTION_IS_URL, caption)
     if rules.boilerplate and is_boilerplate(caption, rules.more_boilerplate):
-        return Drop(Reason.CAPTION_BOILERPLATE, detail=caption)
+        return _drop(Reason.CAPTION_BOILERPLATE, caption)
     if not has_letters(caption):
-        return Drop(Reason.CAPTION_NO_LETTERS, detail=caption[:100])
+        return _drop(Reason.CAPTION_NO_LETTERS, caption)
     return _judge_length(caption, rules)
+
+
+def _drop(reason: Reason, caption: str) -> Drop:
+    """A drop that shows the caption, without what tells how to reach a person."""
+    return Drop(reason, detail=redact(caption[: 2 * DETAIL_CHARACTERS])[:DETAIL_CHARACTERS])
 
 
 def _judge_length(caption: str, rules: CaptionRules) -> Drop | None:
@@ -125,29 +152,32 @@ def _judge_length(caption: str, rules: CaptionRules) -> Drop | None:
 
 
 def is_unspaced(caption: str) -> bool:
-    """Whether most letters belong to scripts that put no spaces between words."""
+    """Whether words cannot be counted: a fifth of the letters, or all but a few, are of scripts without spaces.
+
+    A brand in Latin letters before a Chinese name ("Nike 运动鞋") must not make the name one word.
+    """
     letters = sum(c.isalpha() for c in caption)
-    return len(_UNSPACED.findall(caption)) * 2 > letters > 0
+    unspaced = sum(c.isalpha() for c in _UNSPACED.findall(caption))
+    return unspaced * 5 >= letters > 0
 
 
 def has_letters(caption: str) -> bool:
+    """Whether there is a letter of any script; digits, signs and emoji are none."""
     return any(c.isalpha() for c in caption)
 
 
-def is_file_name(caption: str) -> bool:
-    """`IMG_2041.JPG`, `DSC00012`, `photo-1 (2).png`, `Screenshot 2020-01-01 at 10.00`, `d41d8cd98f00b204e980`."""
-    patterns = (_FILE_NAME, _FILE_NAME_WITH_SPACES, _CAMERA_NAME, _HASH_NAME, _SLUG_NAME)
-    return any(pattern.fullmatch(caption) for pattern in patterns)
-
-
 def is_url(caption: str) -> bool:
-    return _URL.fullmatch(caption) is not None
+    """`https://example.org/a`, `www.example.org`, `example.org/a`, `example.com`, `data:image/png;base64,...`"""
+    return _URL.fullmatch(caption.strip("<>()[]\"' ")) is not None
 
 
 def is_boilerplate(caption: str, more: list[str]) -> bool:
     """Whether the whole caption, but for case and outer punctuation, is a text that says nothing."""
-    bare = caption.casefold().strip(" .,:;!?*|«»\"'()[]<>›‹→←…-–—_#")
-    return bare in _BOILERPLATE or (bool(more) and bare in {m.casefold() for m in more})
+    bare = caption.casefold().strip(_QUOTES)
+    if bare in _BOILERPLATE or (bool(more) and bare in {m.casefold().strip(_QUOTES) for m in more}):
+        return True
+    words = re.split(r"[\W\d_]+", bare) if len(bare) <= DETAIL_CHARACTERS else []
+    return any(words) and all(word in GENERIC_WORDS for word in words if word)
 
 
 _BOILERPLATE = frozenset(text.casefold() for text in BOILERPLATE)

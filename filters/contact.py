@@ -1,34 +1,83 @@
-"""E-mail addresses and telephone numbers in captions. A drop never holds what was found."""
+"""E-mail addresses and telephone numbers in captions. A drop never holds what was found.
+
+Numbers are told by their shape, not by a register of valid ones: a wrong number belongs to somebody too.
+"""
 
 import re
-
+import unicodedata
+from collections.abc import Iterator
 
 from filters.reasons import Drop, Reason
 from filters.rules import Rules
 
-_DOMAIN = r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+(?:[^\W\d_]{2,24}|xn--[a-z0-9-]{2,59})"
-_EMAIL = re.compile(rf"(?<![\w.+-])[\w.!#$%&'*+/=?^`{{|}}~-]{{1,64}}@{_DOMAIN}(?![\w-])", re.IGNORECASE)
-_AT = r"\s*(?:\(\s*(?:at|ät|a)\s*\)|\[\s*(?:at|ät|a)\s*\]|\{\s*at\s*\}|\s+at\s+|＠)\s*"
-_DOT = r"\s*(?:\(\s*(?:dot|punkt|point|punto)\s*\)|\[\s*(?:dot|punkt|point|punto)\s*\]|\{\s*dot\s*\}|\s+(?:dot|punkt)\s+|\.)\s*"
-_SPELT_EMAIL = re.compile(
-    rf"(?<![\w.])[\w.+-]{{1,64}}{_AT}[\w-]{{1,63}}(?:{_DOT}[\w-]{{1,63}}){{0,3}}{_DOT}"
-    r"(?:com|org|net|edu|gov|info|io|co|de|fr|es|it|uk|eu|nl|ch|at|pl|ru|cn|jp|us|ca|au|br|in)\b",
-    re.IGNORECASE,
+MIN_DIGITS, MAX_DIGITS = 7, 15  # E.164
+Span = tuple[int, int]
+
+# Host names may be written in any script; vowel signs of Indic scripts are no \w.
+_L = r"\w\u0300-\u036f\u064b-\u065f\u0900-\u0dff\u0e31-\u0e4e"
+_HOST = rf"(?:[{_L}](?:[{_L}-]{{0,61}}[{_L}])?\.)+"
+_TLD = rf"(?!(?:png|jpe?g|gif|webp|svg|avif|bmp|ico|css|js)\b)(?:[^\W\d_][{_L}]{{1,23}}|xn--[a-z0-9-]{{2,59}})"
+_EMAIL = re.compile(
+    rf"(?<![\w.+@-])(?:mailto:)?(?:[\w.!#$%&'*+/=?^`{{|}}~-]{{1,64}}|\"[^\"@]{{1,64}}\")@{_HOST}{_TLD}(?![\w-])", re.IGNORECASE
 )
-# +49 30 123456, 0049-30-1234567: an international prefix says what it is.
-_INTERNATIONAL = re.compile(r"(?<![\w+.])(?:\+|00)\s?[1-9]\d{0,2}(?:[\s./()‐-–-]{0,3}\d){6,13}(?![\w])")
-# 555-123-4567, (555) 123-4567, 555.123.4567: North America.
-_NORTH_AMERICAN = re.compile(r"(?<![\w.\-/])(?:1[\s.-])?(?:\(\d{3}\)\s?|\d{3}([\s.-]))\d{3}[\s.-]\d{4}(?![\w\-/])")
-# 030 / 1234567, 06 12 34 56 78, 020 7946 0958: a national number begins with one 0 and has groups.
-_NATIONAL = re.compile(r"(?<![\w.,\-/:])\(?0[1-9]\d{0,4}\)?(?:\s?[\s./-]\s?\d{2,8}){1,5}(?![\w\-/:])")
+# name (at) host.org, name [at] host [dot] org, name at host dot org; a bare "at" needs a spelt dot behind it, for
+# "now at example.com" is no address.
+_OPEN, _SHUT = r"[(\[{<]\s?", r"\s?[)\]}>]"
+_AT = rf"\s?{_OPEN}(?:at|ät|a|arroba|@|kukac|собака){_SHUT}\s?"
+_DOT_WORD = r"(?:dot|punkt|point|punto|ponto|точка|\.)"
+_DOT = rf"(?:\s?{_OPEN}{_DOT_WORD}{_SHUT}\s?|\s?\.\s?|\s(?:dot|punkt|point|punto|ponto|точка)\s)"
+_SPELT_DOT = rf"(?:\s?{_OPEN}{_DOT_WORD}{_SHUT}\s?|\s(?:dot|punkt|point|punto|ponto)\s)"
+_LABEL, _LAST = r"[\w-]{1,63}", r"[^\W\d_]{2,24}(?![\w-])"
+_BRACKETED = re.compile(rf"(?<![\w.])[\w.+-]{{1,64}}{_AT}{_LABEL}(?:{_DOT}{_LABEL}){{0,3}}{_DOT}{_LAST}", re.IGNORECASE)
+_SPELT = re.compile(
+    rf"(?<![\w.])[\w.+-]{{1,64}}\s(?:at|ät|arroba)\s{_LABEL}(?:{_SPELT_DOT}{_LABEL}){{0,3}}{_SPELT_DOT}{_LAST}", re.IGNORECASE
+)
+_SPACED = re.compile(rf"(?<![\w.])[\w.+-]{{1,64}}\s@\s?{_HOST}{_TLD}(?![\w-])|(?<![\w.])[\w.+-]{{1,64}}@\s{_HOST}{_TLD}(?![\w-])")
+
+# In the patterns below the text has ASCII digits, hyphens and brackets only (`_plain`), and \w means ASCII: Chinese
+# stands next to a number without a space.
+_SEP = r"[\s./()-]{0,3}"
+_ALONE, _END = r"(?<![\w.+,])", r"(?![\w]|[-./:,]\d)"
+# +49 30 123456, 0049 30 1234567, +44 (0)20 7946 0958: an international prefix says what it is.
+_PLUS = re.compile(rf"(?<![\w+.])\(?\+\s?\(?[1-9](?:{_SEP}\d){{7,14}}{_END}", re.ASCII)
+_DOUBLE_ZERO = re.compile(rf"{_ALONE}(?<!\d[\s-])00\s?[1-9]\d{{0,2}}(?:{_SEP}\d){{7,12}}{_END}", re.ASCII)
+# 555-123-4567, (555) 123-4567, 555.123.4567, 1-800-555-0199: North America.
+_NORTH_AMERICAN = re.compile(
+    rf"{_ALONE}(?<!\d[\s/-])(?:1[\s.-])?(?:\(\d{{3}}\)[\s-]?\d{{3}}[\s.-]|\d{{3}}([\s.-])\d{{3}}\1|\d{{3}}/\d{{3}}-)\d{{4}}{_END}", re.ASCII
+)
+# 030 / 1234567, 06 12 34 56 78, 020 7946 0958, 03-1234-5678: a national number begins with one 0 and has groups.
+_NATIONAL = re.compile(rf"{_ALONE}(?<![/:-])(?<!\d[\s])\(?0[1-9]\d{{0,4}}\)?(?:\s?[\s./-]\s?\d{{2,8}}){{1,5}}{_END}", re.ASCII)
+# 07700900123, 0612345678, 015112345678, 13812345678: mobile numbers in one piece.
+_MOBILE = re.compile(rf"{_ALONE}(?<![/:#-])(?:07\d{{9}}|0[67]\d{{8}}|01[5-7]\d{{8,9}}|0[789]0\d{{8}}|010\d{{8}}|1[3-9]\d{{9}}){_END}", re.ASCII)
+# 8 (495) 123-45-67, (495) 123-45-67: Russia and its neighbours. (11) 98765-4321: Brazil.
+_RUSSIAN = re.compile(rf"{_ALONE}(?:8[\s-]?)?(?:\(\d{{3,5}}\)|(?<=[8][\s-])\d{{3}})[\s-]?\d{{2,3}}[\s-]\d{{2}}[\s-]\d{{2}}{_END}", re.ASCII)
+_BRAZILIAN = re.compile(rf"{_ALONE}(?:\(\d{{2}}\)\s?9?\d{{4}}|\d{{2}}\s9\d{{4}})-\d{{4}}{_END}", re.ASCII)
 # Tel.: 123 45 67, phone 5551234: a word says what it is.
 _NAMED = re.compile(
-    r"(?:\b(?:tel|telefon|telephone|téléphone|teléfono|phone|mobile|mobil|handy|cell|call|fax|whatsapp)\b|тел|电话|電話|☎|📞)"
-    r"[\s.:：#-]{0,4}(?:\+?\(?\d\)?[\s./()-]{0,2}){6,15}",
+    r"(?:(?<![\w])(?:tel|telef|telefon|telefono|telefone|telephone|teleph|t[eé]l[eé]phone|tel[eé]fono|phone|mobile|mobil|m[oó]vil|"
+    r"handy|cell|call|fax|whatsapp|hotline|tlf|puh|gsm|telp|hp)(?![\w])|(?:тел|телефон|факс|моб|τηλ|電話|电话|手机|手機|热线|"
+    r"전화|연락처|โทร|هاتف|تلفن|موبايل|جوال|טלפון|điện thoại|☎|📞|📱|☏))"
+    r"(?:\.|\s?(?:no|nr|number|at|us|on|me)\b)?[\s.:：#-]{0,4}(?P<number>\+?\(?\d(?:[\s./()-]{0,2}\d){6,14})" + _END,
+    re.IGNORECASE | re.ASCII,
+)
+_SHAPES = (_PLUS, _DOUBLE_ZERO, _NORTH_AMERICAN, _NATIONAL, _MOBILE, _RUSSIAN, _BRAZILIAN)
+_SURE = (_PLUS, _NAMED)  # a number even after a word that counts things
+
+# A word before the digits that says they count something else.
+_SERIAL = re.compile(
+    r"(?:\b(?:isbn(?:-1[03])?|issn|ean|upc|gtin|asin|doi|sku|serial|s/n|sn|p/n|part|item|article|art|model|order|invoice|"
+    r"inv|id|ref|reference|lot|no|nr|num|number|cat|catalog(?:ue)?|accession|acc|patent|stock|photo|image|vol|version|v|iban|"
+    r"account|konto|isrc|oclc|lccn|pmid|barcode|code|inventar|inv\.-nr|coordinates|gps|lat|lon)[.:#]?\s?(?:no|nr|number|id)?"
+    r"[.:#]?|[#№])\s?[:=]?\s?$",
     re.IGNORECASE,
 )
-_DATE = re.compile(r"(?:0[1-9]|[12]\d|3[01])[./ -](?:0[1-9]|1[0-2])[./ -](?:\d{4}|\d{2})")
-MIN_DIGITS, MAX_DIGITS = 7, 15  # E.164
+_YEAR = r"(?:1[0-9]|20)\d\d"
+_DATES = re.compile(
+    rf"\(?(?:{_YEAR}[\s./-]+\d{{1,2}}[\s./-]+\d{{1,2}}|\d{{1,2}}[\s./-]+\d{{1,2}}[\s./-]+{_YEAR}|\d{{1,2}}[\s./-]+{_YEAR})(?!\d)"
+)
+_YEARS = re.compile(rf"\(?{_YEAR}\)?(?:\D+(?:{_YEAR}|\d\d?))*")
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:([\s.])000|(?:[\s.]\d{3})*[\s.]000)+|[1-9]\d{0,2}(?:\s\d{3}){2,}|[1-9]\d{0,2}(?:\.\d{3}){2,}")
+_CLOCKS = re.compile(r"(?:[01]\d|2[0-3])[.:][0-5]\d\s?-\s?(?:[01]\d|2[0-4])[.:][0-5]\d")
 
 
 class ContactRules(Rules):
@@ -47,26 +96,6 @@ def judge_contact(caption: str, rules: ContactRules) -> Drop | None:
     return None
 
 
-def find_emails(text: str) -> list[tuple[int, int]]:
-    """(start, end) of every e-mail address, plain or spelt out."""
-    if "@" not in text and "＠" not in text and not re.search(r"\b(?:at|ät|a)\b", text, re.IGNORECASE):
-        return []
-    return [m.span() for pattern in (_EMAIL, _SPELT_EMAIL) for m in pattern.finditer(text)]
-
-
-def find_phones(text: str) -> list[tuple[int, int]]:
-    """(start, end) of every telephone number."""
-    if sum(c.isdigit() for c in text) < MIN_DIGITS:
-        return []
-    patterns = (_INTERNATIONAL, _NORTH_AMERICAN, _NATIONAL, _NAMED)
-    return [m.span() for pattern in patterns for m in pattern.finditer(text) if _is_number(m.group())]
-
-
-def _is_number(text: str) -> bool:
-    digits = sum(c.isdigit() for c in text)
-    return MIN_DIGITS <= digits <= MAX_DIGITS and not _DATE.fullmatch(text.strip())
-
-
 def redact(caption: str) -> str:
     """`caption` with [email] and [phone] in the places of what was found."""
     spans = [(s, e, "[email]") for s, e in find_emails(caption)] + [(s, e, "[phone]") for s, e in find_phones(caption)]
@@ -83,3 +112,74 @@ def _without_overlaps(spans: list[tuple[int, int, str]]) -> list[tuple[int, int,
         else:
             kept.append((start, end, mark))
     return kept
+
+
+def find_emails(text: str) -> list[Span]:
+    """(start, end) of every e-mail address, plain or spelt out."""
+    plain = _plain(text)
+    patterns = [_EMAIL, _SPACED] if "@" in plain else []
+    if any(c in plain for c in "([{<"):
+        patterns.append(_BRACKETED)
+    if re.search(r"\s(?:at|ät|arroba)\s", plain, re.IGNORECASE):
+        patterns.append(_SPELT)
+    return [m.span() for pattern in patterns for m in pattern.finditer(plain)]
+
+
+def find_phones(text: str) -> list[Span]:
+    """(start, end) of every telephone number."""
+    if sum(c.isdigit() for c in text) < MIN_DIGITS:
+        return []
+    plain = _plain(text)
+    found = [m.span("number") for m in _NAMED.finditer(plain) if _may_be_called(m["number"])]
+    found += [span for pattern in _SHAPES for span in _shaped(pattern, plain)]
+    return sorted(found)
+
+
+def _shaped(pattern: re.Pattern[str], plain: str) -> Iterator[Span]:
+    for match in pattern.finditer(plain):
+        serial = pattern is not _PLUS and _SERIAL.search(plain[max(0, match.start() - 24) : match.start()])
+        if not serial and _is_number(match.group(), pattern):
+            yield match.span()
+
+
+def _may_be_called(number: str) -> bool:
+    """After a word such as "mobile" a number may still be a list of years, or a count."""
+    return not (_YEARS.fullmatch(number) or _THOUSANDS.fullmatch(number) or _DATES.match(number))
+
+
+def _is_number(text: str, pattern: re.Pattern[str]) -> bool:
+    digits = sum(c.isdigit() for c in text)
+    if not MIN_DIGITS <= digits <= MAX_DIGITS:
+        return False
+    if pattern is _PLUS:
+        return not re.fullmatch(r"\+\s?\d{1,3}(?:[\s.]?000)+", text)
+    if pattern is _NATIONAL and (digits < 9 or digits > 12 or _mixes_dots(text)):
+        return False
+    return not (_DATES.match(text) or _CLOCKS.search(text) or _ends_in_years(text))
+
+
+def _mixes_dots(text: str) -> bool:
+    """Decimals and opening hours have dots beside other signs; numbers with dots have nothing else."""
+    return "." in text and bool(re.search(r"[\s-]", text.strip()))
+
+
+def _ends_in_years(text: str) -> bool:
+    """(12) 1998-2004"""
+    return re.search(rf"(?<!\d){_YEAR}\s?-\s?{_YEAR}$", text) is not None
+
+
+def _plain(text: str) -> str:
+    """The same length, with digits, hyphens, spaces and full-width signs of all scripts as ASCII writes them."""
+    return text if text.isascii() else "".join(map(_plain_character, text))
+
+
+def _plain_character(character: str) -> str:
+    if character.isascii():
+        return character
+    if character.isdecimal():
+        return str(unicodedata.decimal(character))
+    if character.isspace():
+        return " "
+    if unicodedata.category(character) == "Pd" or character == "−":
+        return "-"
+    return chr(ord(character) - 0xFEE0) if "！" <= character <= "～" else character

@@ -1,15 +1,12 @@
-"""Keys that stand twice in a folder of shards, found with flat memory: hashes go to files, a file at a time is read."""
+"""Keys that stand twice in a folder of shards, found with flat memory: keys go to files, one file at a time is read."""
 
-import hashlib
 import tempfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 BUCKETS = 64
-HASH_BYTES = 16
-PLACE_BYTES = 8  # of the shard, and of the key in it: four each
-RECORD_BYTES = HASH_BYTES + PLACE_BYTES
 
 
 class KeyCheck:
@@ -29,22 +26,21 @@ class KeyCheck:
         self._folder.cleanup()
 
     def add(self, shard: str, keys: Sequence[str]) -> None:
-        number = len(self._shards).to_bytes(4, "big")
+        """`keys` hold no line ends: the tar reader refuses names that do not print."""
+        number = len(self._shards)
         self._shards.append(shard)
-        for place, key in enumerate(keys):
-            digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()[:HASH_BYTES]
-            self._files[digest[0] % BUCKETS].write(digest + number + place.to_bytes(4, "big"))
+        for key in keys:
+            line = f"{number} {key}\n".encode()
+            self._files[zlib.crc32(key.encode()) % BUCKETS].write(line)
 
     def repeated(self) -> Iterator[tuple[str, str, str]]:
-        """(key's hash in hex, shard, shard where it stood first) of each repetition."""
+        """(key, shard, shard where it stood first) of each repetition."""
         for file in self._files:
             file.seek(0)
-            data = file.read()
-            seen: dict[bytes, int] = {}
-            for at in range(0, len(data), RECORD_BYTES):
-                digest = data[at : at + HASH_BYTES]
-                number = int.from_bytes(data[at + HASH_BYTES : at + HASH_BYTES + 4], "big")
-                if digest in seen:
-                    yield digest.hex(), self._shards[number], self._shards[seen[digest]]
+            first: dict[bytes, int] = {}
+            for line in file:
+                number, _, key = line.rstrip(b"\n").partition(b" ")
+                if key in first:
+                    yield key.decode(), self._shards[int(number)], self._shards[first[key]]
                 else:
-                    seen[digest] = number
+                    first[key] = int(number)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +39,7 @@ class Group(NamedTuple):
 
     key: str
     members: dict[str, Member]  # by extension
-    repeated: tuple[str, ...]  # names that stand there twice
+    repeated: list[str]  # names that stand there twice
 
 
 class ShardCheck:
@@ -56,6 +55,8 @@ class ShardCheck:
         self._columns: frozenset[str] = frozenset()  # of the Parquet
         self._row_keys: dict[str, int] = {}  # key to place
         self._has_rows = False
+        self._seen: set[str] = set()  # keys of the samples so far
+        self._complete = True  # whether the last sample had an image, a text and a row
 
     def run(self) -> "ShardCheck":
         rows = self._open_rows()
@@ -116,9 +117,14 @@ class ShardCheck:
             if self.strict or row.get("status", "success") == "success":
                 self.find(str(row.get("key")), "row without a sample in the tar", f"{self.stem}.parquet")
 
-    def _row_for(self, key: str, rows: Iterator[dict[str, Any]], left: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    def _row_for(
+        self, key: str, rows: Iterator[dict[str, Any]], left: dict[str, dict[str, Any]]
+    ) -> dict[str, Any] | None:
         if not self._has_rows:
             return None
+        if key in self._seen:
+            return None  # told by KeyCheck
+        self._seen.add(key)
         if key not in self._row_keys:
             self.find(key, f"sample without a row in {self.stem}.parquet")
             return None
@@ -132,10 +138,10 @@ class ShardCheck:
         return None
 
     def _tar_is_broken(self, error: TarError) -> None:
-        """Name the sample that should stand where the tar breaks, as far as the rows tell."""
-        expected = list(self._row_keys)
-        key = self.keys[-1] if self.keys else (expected[0] if expected else "")
-        self.find(key, f"{error.what} at byte {error.offset}, at or behind this sample")
+        """Name the sample in which the tar breaks: the last one where a member of it is missing, else the next row's."""
+        expected = list(self._row_keys)[len(self.keys) : len(self.keys) + 1]
+        key = expected[0] if expected and self._complete else (self.keys[-1] if self.keys else "")
+        self.find(key, f"{error.what} at byte {error.offset}")
 
     def _check_end(self) -> None:
         for what in end_of(self.tar):
@@ -143,6 +149,7 @@ class ShardCheck:
 
     def _check_sample(self, group: Group, row: dict[str, Any] | None) -> None:
         self.keys.append(group.key)
+        self._complete = {"txt", "json"} <= group.members.keys() and len(group.members) > 2
         self._check_key(group)
         image = self._check_image(group, row)
         text = self._check_text(group, row)
@@ -274,15 +281,23 @@ class ShardCheck:
 
 
 def groups_in(tar: str) -> Iterator[Group]:
-    """The tar's samples, as webdataset would group them. Raises TarError for a name without key and extension."""
-    for key, named in groupby(_named(tar), key=lambda item: item[0]):
-        members: dict[str, Member] = {}
-        repeated = []
-        for _, extension, member in named:
-            if extension in members:
-                repeated.append(member.name)
-            members[extension] = member
-        yield Group(key, members, tuple(repeated))
+    """The tar's samples, as webdataset would group them. Raises TarError, after the last sample that could be read."""
+    group: Group | None = None
+    try:
+        for key, extension, member in _named(tar):
+            if group is None or group.key != key:
+                if group is not None:
+                    yield group
+                group = Group(key, {}, [])
+            if extension in group.members:
+                group.repeated.append(member.name)
+            group.members[extension] = member
+    except TarError:
+        if group is not None:
+            yield group
+        raise
+    if group is not None:
+        yield group
 
 
 def _named(tar: str) -> Iterator[tuple[str, str, Member]]:

@@ -139,7 +139,7 @@ def _is_whole(file: BinaryIO) -> bool:
     data = file.read(_STEP_BYTES)
     if not data.startswith(_GZIP):
         file.seek(-1, os.SEEK_END)
-        return not data.startswith(b"WARC/") or file.read() == b"\n"
+        return not data.startswith(b"WARC/") or (file.read() == b"\n" and _HEAD_END.search(data) is not None)
     member, ended = zlib.decompressobj(wbits=31), False
     while data:
         if ended:
@@ -163,8 +163,6 @@ def _drain(member: "zlib._Decompress", data: bytes) -> None:
 def _entry(record: WarcRecord, max_body_bytes: int) -> WarcEntry | Drop | None:
     """What a record is good for; a Drop where the file ends inside it."""
     kind = record.record_type
-    if record.headers.get("Content-Length") is None:
-        return Drop(Reason.ARCHIVE_BROKEN, detail=_ENDS_INSIDE)
     if kind not in (WarcRecordType.response, WarcRecordType.resource):
         return _check_length(record.consume(), record.content_length)
     block = _read(record, min(record.content_length, max_body_bytes))
