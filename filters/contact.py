@@ -18,7 +18,7 @@ _L = r"\w\u0300-\u036f\u064b-\u065f\u0900-\u0dff\u0e31-\u0e4e"
 _HOST = rf"(?:[{_L}](?:[{_L}-]{{0,61}}[{_L}])?\.)+"
 _TLD = rf"(?!(?:png|jpe?g|gif|webp|svg|avif|bmp|ico|css|js)\b)(?:[^\W\d_][{_L}]{{1,23}}|xn--[a-z0-9-]{{2,59}})"
 _EMAIL = re.compile(
-    rf"(?<![\w.+@-])(?:mailto:)?(?:[\w.!#$%&'*+/=?^`{{|}}~-]{{1,64}}|\"[^\"@]{{1,64}}\")@{_HOST}{_TLD}(?![\w-])", re.IGNORECASE
+    rf"(?<![\w.+@-])(?:mailto:)?(?:[{_L}.!#$%&'*+/=?^`{{|}}~-]{{1,64}}|\"[^\"@]{{1,64}}\")@{_HOST}{_TLD}(?![\w-])", re.IGNORECASE
 )
 # name (at) host.org, name [at] host [dot] org, name at host dot org; a bare "at" needs a spelt dot behind it, for
 # "now at example.com" is no address.
@@ -27,12 +27,14 @@ _AT = rf"\s?{_OPEN}(?:at|ät|a|arroba|@|kukac|собака){_SHUT}\s?"
 _DOT_WORD = r"(?:dot|punkt|point|punto|ponto|точка|\.)"
 _DOT = rf"(?:\s?{_OPEN}{_DOT_WORD}{_SHUT}\s?|\s?\.\s?|\s(?:dot|punkt|point|punto|ponto|точка)\s)"
 _SPELT_DOT = rf"(?:\s?{_OPEN}{_DOT_WORD}{_SHUT}\s?|\s(?:dot|punkt|point|punto|ponto)\s)"
+_KNOWN = r"(?:com|org|net|edu|gov|info|io|co|de|fr|es|uk|eu|nl|ch|pl|ru|cn|jp|ca|au|br)(?![\w-])"  # no English words
 _LABEL, _LAST = r"[\w-]{1,63}", r"[^\W\d_]{2,24}(?![\w-])"
 _BRACKETED = re.compile(rf"(?<![\w.])[\w.+-]{{1,64}}{_AT}{_LABEL}(?:{_DOT}{_LABEL}){{0,3}}{_DOT}{_LAST}", re.IGNORECASE)
 _SPELT = re.compile(
-    rf"(?<![\w.])[\w.+-]{{1,64}}\s(?:at|ät|arroba)\s{_LABEL}(?:{_SPELT_DOT}{_LABEL}){{0,3}}{_SPELT_DOT}{_LAST}", re.IGNORECASE
+    rf"(?<![\w.])[\w.+-]{{1,64}}\s(?:at|ät|arroba)\s{_LABEL}(?:{_SPELT_DOT}{_LABEL}){{0,3}}{_SPELT_DOT}{_KNOWN}", re.IGNORECASE
 )
-_SPACED = re.compile(rf"(?<![\w.])[\w.+-]{{1,64}}\s@\s?{_HOST}{_TLD}(?![\w-])|(?<![\w.])[\w.+-]{{1,64}}@\s{_HOST}{_TLD}(?![\w-])")
+# first.last @ host.org, name@ host.org; "live @ example.com" is no address.
+_SPACED = re.compile(rf"(?<![\w.])(?=\w*[\d._+-])[\w.+-]{{1,64}}\s@\s{_HOST}{_TLD}(?![\w-])|(?<![\w.])[\w.+-]{{1,64}}@\s{_HOST}{_TLD}(?![\w-])")
 
 # In the patterns below the text has ASCII digits, hyphens and brackets only (`_plain`), and \w means ASCII: Chinese
 # stands next to a number without a space.
@@ -57,7 +59,7 @@ _NAMED = re.compile(
     r"(?:(?<![\w])(?:tel|telef|telefon|telefono|telefone|telephone|teleph|t[eé]l[eé]phone|tel[eé]fono|phone|mobile|mobil|m[oó]vil|"
     r"handy|cell|call|fax|whatsapp|hotline|tlf|puh|gsm|telp|hp)(?![\w])|(?:тел|телефон|факс|моб|τηλ|電話|电话|手机|手機|热线|"
     r"전화|연락처|โทร|هاتف|تلفن|موبايل|جوال|טלפון|điện thoại|☎|📞|📱|☏))"
-    r"(?:\.|\s?(?:no|nr|number|at|us|on|me)\b)?[\s.:：#-]{0,4}(?P<number>\+?\(?\d(?:[\s./()-]{0,2}\d){6,14})" + _END,
+    r"(?:\.|\s?(?:no|nr|number|at|us|on|me)\b){0,2}[\s.:：#-]{0,4}(?P<number>\+?\(?\d(?:[\s./()-]{0,2}\d){6,14})" + _END,
     re.IGNORECASE | re.ASCII,
 )
 _SHAPES = (_PLUS, _DOUBLE_ZERO, _NORTH_AMERICAN, _NATIONAL, _MOBILE, _RUSSIAN, _BRAZILIAN)
@@ -73,7 +75,7 @@ _SERIAL = re.compile(
 )
 _YEAR = r"(?:1[0-9]|20)\d\d"
 _DATES = re.compile(
-    rf"\(?(?:{_YEAR}[\s./-]+\d{{1,2}}[\s./-]+\d{{1,2}}|\d{{1,2}}[\s./-]+\d{{1,2}}[\s./-]+{_YEAR}|\d{{1,2}}[\s./-]+{_YEAR})(?!\d)"
+    rf"\(?(?:{_YEAR}[\s./-]+\d{{1,2}}[\s./-]+\d{{1,2}}|\d{{1,2}}[\s./-]+\d{{1,2}}[\s./-]+{_YEAR})(?!\d)"
 )
 _YEARS = re.compile(rf"\(?{_YEAR}\)?(?:\D+(?:{_YEAR}|\d\d?))*")
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:([\s.])000|(?:[\s.]\d{3})*[\s.]000)+|[1-9]\d{0,2}(?:\s\d{3}){2,}|[1-9]\d{0,2}(?:\.\d{3}){2,}")

@@ -20,6 +20,7 @@ from pipeline.preflight import check_before_work
 from pipeline.progress import Progress
 from pipeline.stages import STAGE_NAMES, STAGES, Context, Stage
 from transforms import storage
+from transforms.trouble import Trouble
 
 VERSIONED = ("apache-beam", "pyarrow", "pillow", "numpy", "torch", "open_clip_torch", "selectolax", "pdqhash")
 
@@ -106,7 +107,7 @@ def do_stage(c: Context, stage: Stage, redo: str | None) -> bool:
 def work(c: Context, stage: Stage) -> bool:
     try:
         return stage.work(c)
-    except storage.StorageError as error:
+    except Trouble as error:
         raise RunError(f"{stage.name}: {last_line(error)}") from error
 
 

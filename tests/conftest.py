@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))  # helpers that several folders share
 os.environ["PYTHONPATH"] = str(ROOT / "tests")  # and that worker processes unpickle
 
-from helpers import samples  # noqa: E402
+from helpers import command, samples  # noqa: E402
 
 
 @pytest.fixture
@@ -36,3 +37,18 @@ def digest_of_folder():
         return whole.hexdigest()
 
     return digest
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """The run directory of one finished, undisturbed run of the small demo. To be read only."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    outcome = command.pairmill(*command.demo_words(run))
+    assert outcome.code == 0, outcome.err
+    return run
+
+
+@pytest.fixture
+def finished_copy(finished, tmp_path) -> Path:
+    """A copy of it that a test may change."""
+    return Path(shutil.copytree(finished, tmp_path / "copy" / "run", copy_function=shutil.copy2))

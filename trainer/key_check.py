@@ -3,6 +3,7 @@
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,14 +17,14 @@ class KeyCheck:
         self._shards: list[str] = []
 
     def __enter__(self) -> "KeyCheck":
-        self._folder = tempfile.TemporaryDirectory(prefix="pairmill-validate-")
-        self._files: list[BinaryIO] = [open(Path(self._folder.name) / str(n), "w+b") for n in range(BUCKETS)]
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pairmill-validate-")))
+            self._files: list[BinaryIO] = [stack.enter_context(open(folder / str(n), "w+b")) for n in range(BUCKETS)]
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for file in self._files:
-            file.close()
-        self._folder.cleanup()
+        self._stack.close()
 
     def add(self, shard: str, keys: Sequence[str]) -> None:
         """`keys` hold no line ends: the tar reader refuses names that do not print."""

@@ -23,6 +23,7 @@ MAX_MEMBER_BYTES = 1 << 30
 ROW_COLUMNS = ("key", "url", "caption", "status", "width", "height", "sha256")  # img2dataset's and ours
 OWN_COLUMNS = (*ROW_COLUMNS, "uid", "text", "captions", "language", "similarity", "image_sha256", "caption_sha256",
                "source_uid", "extra", "original_width", "original_height", "error_message", "exif")  # fmt: skip
+Row = dict[str, Any]
 FORMAT_OF = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "webp": "WEBP"}
 
 
@@ -71,7 +72,7 @@ class ShardCheck:
     def find(self, key: str, what: str, shard: str = "") -> None:
         self.findings.append(Finding(shard or self.shard, key, what))
 
-    def _open_rows(self) -> Iterator[dict[str, Any]]:
+    def _open_rows(self) -> Iterator[Row]:
         path = self.folder / f"{self.stem}.parquet"
         if not path.is_file():
             if self.strict:
@@ -102,13 +103,13 @@ class ShardCheck:
                     self.find(str(key), "two rows", f"{self.stem}.parquet")
                 self._row_keys[str(key)] = len(self._row_keys)
 
-    def _rows(self, file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
+    def _rows(self, file: pq.ParquetFile) -> Iterator[Row]:
         for batch in file.iter_batches(ROWS_AT_ONCE):
             yield from batch.to_pylist()
 
-    def _compare(self, rows: Iterator[dict[str, Any]]) -> None:
+    def _compare(self, rows: Iterator[Row]) -> None:
         """Walk tar and rows together. Rows that are passed over wait in `left` in case their sample comes later."""
-        left: dict[str, dict[str, Any]] = {}
+        left: dict[str, Row] = {}
         for group in groups_in(self.tar):
             row = self._row_for(group.key, rows, left)
             self._check_sample(group, row)
@@ -117,9 +118,7 @@ class ShardCheck:
             if self.strict or row.get("status", "success") == "success":
                 self.find(str(row.get("key")), "row without a sample in the tar", f"{self.stem}.parquet")
 
-    def _row_for(
-        self, key: str, rows: Iterator[dict[str, Any]], left: dict[str, dict[str, Any]]
-    ) -> dict[str, Any] | None:
+    def _row_for(self, key: str, rows: Iterator[Row], left: dict[str, Row]) -> Row | None:
         if not self._has_rows:
             return None
         if key in self._seen:
@@ -138,7 +137,7 @@ class ShardCheck:
         return None
 
     def _tar_is_broken(self, error: TarError) -> None:
-        """Name the sample in which the tar breaks: the last one where a member of it is missing, else the next row's."""
+        """Name the sample in which the tar breaks: the last one where it lacks a member, else the next row's."""
         expected = list(self._row_keys)[len(self.keys) : len(self.keys) + 1]
         key = expected[0] if expected and self._complete else (self.keys[-1] if self.keys else "")
         self.find(key, f"{error.what} at byte {error.offset}")
@@ -147,7 +146,7 @@ class ShardCheck:
         for what in end_of(self.tar):
             self.find(self.keys[-1] if self.keys else "", what)
 
-    def _check_sample(self, group: Group, row: dict[str, Any] | None) -> None:
+    def _check_sample(self, group: Group, row: Row | None) -> None:
         self.keys.append(group.key)
         self._complete = {"txt", "json"} <= group.members.keys() and len(group.members) > 2
         self._check_key(group)
@@ -181,7 +180,7 @@ class ShardCheck:
             self.find(group.key, f"the padding behind .{extension} is not empty")
         return data
 
-    def _check_image(self, group: Group, row: dict[str, Any] | None) -> bytes | None:
+    def _check_image(self, group: Group, row: Row | None) -> bytes | None:
         names = [e for e in IMAGE_EXTENSIONS if e in group.members]
         if len(names) != 1:
             self.find(group.key, f"{len(names)} image members, expected one")
@@ -192,7 +191,7 @@ class ShardCheck:
         self._check_pixels(group.key, names[0], data, row)
         return data
 
-    def _check_pixels(self, key: str, extension: str, data: bytes, row: dict[str, Any] | None) -> None:
+    def _check_pixels(self, key: str, extension: str, data: bytes, row: Row | None) -> None:
         try:
             image = decode(data)
         except ShardError as error:
@@ -204,7 +203,7 @@ class ShardCheck:
         if None not in stated and stated != image.size:
             self.find(key, f"image is {image.width} x {image.height}, its row says {stated[0]} x {stated[1]}")
 
-    def _check_text(self, group: Group, row: dict[str, Any] | None) -> str | None:
+    def _check_text(self, group: Group, row: Row | None) -> str | None:
         data = self._payload(group, "txt")
         if data is None:
             return None
@@ -217,7 +216,7 @@ class ShardCheck:
             self._check_caption(group.key, data, text, row)
         return text
 
-    def _check_caption(self, key: str, data: bytes, text: str, row: dict[str, Any]) -> None:
+    def _check_caption(self, key: str, data: bytes, text: str, row: Row) -> None:
         if row.get("caption_sha256") not in (None, hashlib.sha256(data).hexdigest()):
             self.find(key, ".txt differs from caption_sha256")
         if "caption" in self._columns and text != (row["caption"] or ""):
@@ -225,7 +224,7 @@ class ShardCheck:
         if self.strict and row.get("text") != row.get("caption"):
             self.find(key, "the row's text and caption differ")
 
-    def _check_json(self, group: Group, row: dict[str, Any] | None, text: str | None) -> None:
+    def _check_json(self, group: Group, row: Row | None, text: str | None) -> None:
         if "json" not in group.members and not self.strict:
             return
         data = self._payload(group, "json")
@@ -243,7 +242,7 @@ class ShardCheck:
         elif text is not None and told.get("caption", text) not in (text, None):
             self.find(group.key, ".json has another caption than .txt")
 
-    def _compare_json(self, key: str, told: dict[str, Any], row: dict[str, Any]) -> None:
+    def _compare_json(self, key: str, told: Row, row: Row) -> None:
         names = self._columns if self.strict else self._columns.intersection(ROW_COLUMNS)
         for name in sorted(names):
             if name not in told:
@@ -259,7 +258,7 @@ class ShardCheck:
             if name not in told or name not in wanted or not same(told[name], wanted[name]):
                 self.find(key, f".json differs from the row's extra in {name}")
 
-    def _check_row(self, key: str, row: dict[str, Any], image: bytes | None) -> None:
+    def _check_row(self, key: str, row: Row, image: bytes | None) -> None:
         if row.get("status") != "success":
             self.find(key, f"status is {row.get('status')!r}, expected 'success'")
         if row.get("uid") != key:
@@ -274,7 +273,7 @@ class ShardCheck:
             self.find(key, "extra is no JSON object")
         self._note_entry(row)
 
-    def _note_entry(self, row: dict[str, Any]) -> None:
+    def _note_entry(self, row: Row) -> None:
         entry = subset_entry(row.get("uid"), row.get("source_uid"))
         if entry is not None:
             self.entries.append(entry)
@@ -340,7 +339,7 @@ def same(told: Any, value: Any) -> bool:
     return told == value and isinstance(told, bool) == isinstance(value, bool)
 
 
-def extra_of(row: dict[str, Any]) -> dict[str, Any] | None:
+def extra_of(row: Row) -> Row | None:
     """The user's own columns; None where `extra` is broken."""
     if not row.get("extra"):
         return {}

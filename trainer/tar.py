@@ -111,7 +111,7 @@ def split_name(name: str) -> tuple[str, str] | None:
 
 
 def end_of(path: str) -> list[str]:
-    """What is wrong behind the last member of a tar whose members read well: two empty blocks, then nothing but zeros."""
+    """What is wrong behind the last member of a readable tar: expected are two empty blocks, then only zeros."""
     with open(path, "rb") as file:
         place = 0
         while (header := _header_at(file, path, place)) is not None:

@@ -5,7 +5,7 @@ import traceback
 from types import TracebackType
 
 from filters.reasons import Drop, Reason
-from transforms.storage import StorageError
+from transforms.trouble import Trouble
 
 log = logging.getLogger("pairmill")
 
@@ -13,7 +13,7 @@ log = logging.getLogger("pairmill")
 class Boundary:
     """`with Boundary(what) as caught:` ends well whatever happens inside, and says so in `caught.drop`.
 
-    One bad record must not end a run of millions. A StorageError passes: a full disk is no fault of the record.
+    One bad record must not end a run of millions. Trouble passes: a full disk is no fault of the record.
     `what` names the record in the log. How many such drops a run may have is `engine.max_internal_errors`.
     """
 
@@ -25,7 +25,7 @@ class Boundary:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        if not isinstance(error, Exception) or isinstance(error, StorageError):
+        if not isinstance(error, Exception) or isinstance(error, Trouble):
             return False
         log.error("internal error at %s\n%s", self.what, "".join(traceback.format_exception(error)))
         self.drop = Drop(Reason.INTERNAL_ERROR, None, f"{type(error).__name__}: {error}")

@@ -16,6 +16,7 @@ from filters.reasons import Drop, Reason
 
 ZSTD_WINDOW_BYTES = 8 << 20  # RFC 9659: what a server may ask of a client
 STEP_BYTES = 1 << 20
+MAX_CODINGS = 3  # more than one is rare, more than three is an attack
 
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 _PLAIN = (b"<", b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM")  # HTML and images that were decoded already
@@ -38,9 +39,10 @@ def decode_content(body: bytes, codings: Sequence[str], max_bytes: int) -> Decod
     Archives often keep the header of a coding that their crawler has undone: a body that is plainly something else
     stays as it is.
     """
-    for name in reversed([c.strip().lower() for c in codings]):
-        if name in ("", "identity"):
-            continue
+    names = [name for name in (c.strip().lower() for c in codings) if name not in ("", "identity")]
+    if len(names) > MAX_CODINGS:
+        return Decoded(b"", Drop(Reason.BAD_ENCODING, len(names), "too many codings"))
+    for name in reversed(names):
         decoder = _DECODERS.get(name)
         if decoder is None:
             return Decoded(b"", Drop(Reason.BAD_ENCODING, detail=name[:100]))

@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from transforms.trouble import Trouble
+
 TEMPORARY_PREFIX = ".tmp-"
 COPY_BYTES = 1 << 20
 
 
-class StorageError(Exception):
+class StorageError(Trouble):
     """A file could not be read or written; the message names it and the remedy."""
 
 

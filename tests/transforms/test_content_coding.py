@@ -68,6 +68,10 @@ def test_an_unknown_coding_gives_nothing():
     assert (decoded.data, decoded.drop.reason) == (b"", Reason.BAD_ENCODING)
 
 
+def test_too_many_codings_give_nothing():
+    assert decode_content(TEXT, ["gzip"] * 4, CAP).drop == (Reason.BAD_ENCODING, 4, "too many codings")
+
+
 @pytest.mark.parametrize(
     ("body", "data", "whole"),
     [

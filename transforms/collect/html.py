@@ -1,13 +1,13 @@
 """One page: its images with what it says of them, its links, its metas. Pure."""
 
 import re
-import unicodedata
 from itertools import islice
 from typing import Literal, NamedTuple
 
 from pydantic import Field
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from filters.caption import normalise_caption
 from filters.rules import Rules
 from filters.url import normalise_url
 from transforms.collect.hostile import cut_hostile
@@ -92,20 +92,13 @@ def found_captions(page: Page) -> list[FoundCaption]:
     return found
 
 
-_SPACES = re.compile(r"\s+")
-_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}
-_JOINERS = "\u200c\u200d"  # Persian, Indic scripts and emoji need them
-
-
 def clean_text(text: str | None) -> str:
-    """NFC, white space collapsed, without control characters, zero-width marks and direction controls."""
+    """The normal form of captions (`filters.caption`), for titles too."""
     if not text:
         return ""
     if text.isascii() and text.isprintable():  # nearly every text
         return " ".join(text.split())
-    text = _SPACES.sub(" ", text)
-    shown = "".join(c for c in text if unicodedata.category(c) not in _INVISIBLE or c in _JOINERS)
-    return " ".join(unicodedata.normalize("NFC", shown).split()).strip(_JOINERS)
+    return normalise_caption(text)
 
 
 def _base_url(tree: LexborHTMLParser, page_url: str) -> str | None:

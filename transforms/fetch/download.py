@@ -17,6 +17,7 @@ from transforms.fetch.image import Processed, process_image
 from transforms.fetch.plan import stem
 from transforms.fetch.settings import FetchSettings
 from transforms.records import Candidate, FetchLog, Image, PlanRow
+from transforms.trouble import Trouble
 from transforms.warc import read_stored
 from transforms.web.client import Answer
 from transforms.web.polite import PoliteWeb
@@ -24,7 +25,12 @@ from transforms.web.settings import WebSettings
 
 DOWNLOAD_FAILED = "failed_to_download"
 RESIZE_FAILED = "failed_to_resize"
+MAX_LOCAL_SHARE = 0.2  # of a part: beyond it the network is broken, below it a few names are odd
 MAX_UNDER_WAY = 512  # candidates between their turn and their place in the spool: bounds the bodies that wait
+
+
+class NetworkTrouble(Trouble):
+    """Our own network or resolver fails: nothing that was asked is to blame."""
 
 
 class Fetched(NamedTuple):
@@ -61,8 +67,40 @@ async def fetch_task(run: str, round_: int, task: int, fetch: FetchSettings, web
 
 async def _fetch_part(folder: str, name: str, candidates: Sequence[Candidate], fetcher: "Fetcher") -> None:
     with Spool(fetcher.settings.spool_bytes) as spool:
-        fetched = await asyncio.gather(*(fetcher.fetch(c, spool) for c in candidates))
+        fetched = await fetch_all(candidates, fetcher, spool)
         commit_part(folder, name, [(f.image, f.extension) for f in fetched], spool, [f.log for f in fetched])
+
+
+async def fetch_all(candidates: Sequence[Candidate], fetcher: "Fetcher", spool: Spool) -> list[Fetched]:
+    """Every candidate's outcome, in their order. What failed for reasons of ours is asked again after a pause.
+
+    Raises NetworkTrouble where too much of it fails still: such rows must not become final.
+    """
+    fetched = await asyncio.gather(*(fetcher.fetch(c, spool) for c in candidates))
+    for pause_s in fetcher.settings.local_pauses_s:
+        ours = [place for place, f in enumerate(fetched) if is_ours(f.image.reason)]
+        if not ours:
+            break
+        await asyncio.sleep(pause_s)
+        again = await asyncio.gather(*(fetcher.fetch(candidates[place], spool) for place in ours))
+        for place, outcome in zip(ours, again, strict=True):
+            fetched[place] = outcome
+    check_network(fetched)
+    return fetched
+
+
+def is_ours(reason: str) -> bool:
+    return reason.startswith("local_")
+
+
+def check_network(fetched: Sequence[Fetched]) -> None:
+    ours = [f for f in fetched if is_ours(f.image.reason)]
+    if len(ours) > MAX_LOCAL_SHARE * len(fetched):
+        example = ours[0].image
+        raise NetworkTrouble(
+            f"{len(ours)} of {len(fetched)} requests failed on our side ({example.reason} for {host_of(example.url)}): "
+            "check this machine's network and resolver, then run the same command again"
+        )
 
 
 class Fetcher:
@@ -80,7 +118,7 @@ class Fetcher:
             return await self._fetch(candidate, spool)
 
     async def _fetch(self, candidate: Candidate, spool: Spool) -> Fetched:
-        answer = _no_answer(candidate.url)
+        answer = no_answer(candidate.url)
         with Boundary(candidate.url) as caught:
             answer = await self._answer(candidate)
             if answer.drop is not None:
@@ -105,7 +143,7 @@ class Fetcher:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
 
 
-def _no_answer(url: str) -> Answer:
+def no_answer(url: str) -> Answer:
     return Answer(url=url, final_url=url, status=None, headers=(), body=b"", redirects=0, address="",
                   started_s=0.0, duration_s=0.0, bytes_received=0, drop=None)  # fmt: skip
 
@@ -114,7 +152,7 @@ def _stored_answer(run: str, candidate: Candidate, agents: Sequence[str]) -> Ans
     """The bytes of a stored range, as if they had been asked for just now; its opt-outs hold too."""
     source = candidate.source
     stored = read_stored(storage.join(run, source.path), source.offset, source.length)
-    answer = _no_answer(candidate.url)
+    answer = no_answer(candidate.url)
     if isinstance(stored, Drop):
         return answer._replace(drop=stored)
     headers, body = stored

@@ -87,7 +87,9 @@ def test_of_an_animation_the_first_frame_counts(form):
 
 
 def test_of_a_multi_picture_jpeg_the_first_counts():
-    body = saved(Image.new("RGB", (40, 30), RED), "MPO", save_all=True, append_images=[Image.new("RGB", (40, 30), BLUE)])
+    body = saved(
+        Image.new("RGB", (40, 30), RED), "MPO", save_all=True, append_images=[Image.new("RGB", (40, 30), BLUE)]
+    )
     done = processed(body)
     assert done.format == "JPEG"
     assert near(pixels(done), RED)
@@ -231,7 +233,9 @@ def test_an_orientation_that_is_none_is_passed_over(orientation):
 def test_nothing_private_leaves(form, mode, encode):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     comment = {"comment": b"by Jane Roe"} if form == "JPEG" else {}
-    body = saved(corners(), form, exif=exif_with(1), icc_profile=profile, xmp=b"<x:xmpmeta>Jane Roe</x:xmpmeta>", **comment)
+    body = saved(
+        corners(), form, exif=exif_with(1), icc_profile=profile, xmp=b"<x:xmpmeta>Jane Roe</x:xmpmeta>", **comment
+    )
     assert b"Jane Roe" in body
     done = processed(body, ImageSettings(size=40, mode=mode, encode=encode, rules=LOOSE))
     image = Image.open(io.BytesIO(done.data))

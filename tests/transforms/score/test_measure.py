@@ -54,7 +54,9 @@ def write_part(run, stem, numbers) -> list[Image]:
 
 
 def scores_of(run, stem=STEM) -> dict:
-    return {(s.uid, s.caption_id): s.similarity for s in parquet.read_rows(str(run / "scores" / f"{stem}.parquet"), Score)}
+    return {
+        (s.uid, s.caption_id): s.similarity for s in parquet.read_rows(str(run / "scores" / f"{stem}.parquet"), Score)
+    }
 
 
 def test_every_caption_of_every_image_is_scored(tmp_path, model):

@@ -66,7 +66,14 @@ def test_every_candidate_has_one_fate_in_its_place(run):
     fates = select(run, CaptionStep(), ExactDuplicateStep(), NearDuplicateStep(), RepetitionStep(max_images=5))
     assert [f.uid for f in fates] == [r.uid for r in rows_of(run)]
     assert all(f.kept != bool(f.reason) and f.kept == bool(f.caption_ids) for f in fates)
-    assert {f.step for f in fates} == {"", "fetch", "caption", "exact_duplicate", "near_duplicate", "caption_repetition"}
+    assert {f.step for f in fates} == {
+        "",
+        "fetch",
+        "caption",
+        "exact_duplicate",
+        "near_duplicate",
+        "caption_repetition",
+    }
 
 
 def test_of_equal_bytes_the_best_stays(run):
