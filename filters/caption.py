@@ -48,15 +48,88 @@ _QUOTES = " .,:;!?*|«»\"'()[]<>›‹→←…-–—_#•·“”„‘’「
 
 # Nothing but such words, with or without numbers, says nothing: "logo image", "Photo 3 of 12".
 GENERIC_WORDS = frozenset(
-    "image images img photo photos photograph picture pictures pic pics logo logos icon icons banner thumbnail thumb "
-    "placeholder avatar graphic figure fig slide default main new site website page web blog post article product "
-    "item header footer featured cover hero gallery small large big full size preview screenshot background of the a "
-    "an no nr untitled unnamed alt bild bilder foto fotos abbildung von imagen imágenes de image immagine imagem obraz "
-    "zdjęcie фото изображение из".split()
+    [
+        "image",
+        "images",
+        "img",
+        "photo",
+        "photos",
+        "photograph",
+        "picture",
+        "pictures",
+        "pic",
+        "pics",
+        "logo",
+        "logos",
+        "icon",
+        "icons",
+        "banner",
+        "thumbnail",
+        "thumb",
+        "placeholder",
+        "avatar",
+        "graphic",
+        "figure",
+        "fig",
+        "slide",
+        "default",
+        "main",
+        "new",
+        "site",
+        "website",
+        "page",
+        "web",
+        "blog",
+        "post",
+        "article",
+        "product",
+        "item",
+        "header",
+        "footer",
+        "featured",
+        "cover",
+        "hero",
+        "gallery",
+        "small",
+        "large",
+        "big",
+        "full",
+        "size",
+        "preview",
+        "screenshot",
+        "background",
+        "of",
+        "the",
+        "a",
+        "an",
+        "no",
+        "nr",
+        "untitled",
+        "unnamed",
+        "alt",
+        "bild",
+        "bilder",
+        "foto",
+        "fotos",
+        "abbildung",
+        "von",
+        "imagen",
+        "imágenes",
+        "de",
+        "image",
+        "immagine",
+        "imagem",
+        "obraz",
+        "zdjęcie",
+        "фото",
+        "изображение",
+        "из",
+    ]
 )
 
 BOILERPLATE = (
-    "image", "images", "img", "picture of", "image of", "photo of", "photo", "photos", "picture", "pictures", "pic", "icon", "icons", "logo", "site logo",
+    "image", "images", "img", "image of", "picture of", "photo of", "photo", "photos", "picture", "pictures", "pic",
+    "icon", "icons", "logo", "site logo",
     "company logo", "banner", "header", "header image", "background", "background image", "thumbnail", "thumb",
     "placeholder", "placeholder image", "spacer", "blank", "pixel", "tracking pixel", "avatar", "user avatar",
     "profile picture", "profile photo", "untitled", "no title", "no image", "no image available",
@@ -101,8 +174,8 @@ def normalise_caption(text: str) -> str:
     """
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     text = unicodedata.normalize("NFC", _CONTROL.sub("", _INVISIBLE.sub("", text)))
-    text = _STRAY_JOINER.sub("", _SPACE.sub(" ", text)).strip()
-    return unicodedata.normalize("NFC", text)
+    text = _STRAY_JOINER.sub("", _SPACE.sub(" ", text))  # a joiner is stray behind a space of any kind
+    return unicodedata.normalize("NFC", _SPACE.sub(" ", text).strip())
 
 
 def caption_id(text: str) -> bytes:

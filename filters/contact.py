@@ -18,7 +18,8 @@ _L = r"\w\u0300-\u036f\u064b-\u065f\u0900-\u0dff\u0e31-\u0e4e"
 _HOST = rf"(?:[{_L}](?:[{_L}-]{{0,61}}[{_L}])?\.)+"
 _TLD = rf"(?!(?:png|jpe?g|gif|webp|svg|avif|bmp|ico|css|js)\b)(?:[^\W\d_][{_L}]{{1,23}}|xn--[a-z0-9-]{{2,59}})"
 _EMAIL = re.compile(
-    rf"(?<![\w.+@-])(?:mailto:)?(?:[{_L}.!#$%&'*+/=?^`{{|}}~-]{{1,64}}|\"[^\"@]{{1,64}}\")@{_HOST}{_TLD}(?![\w-])", re.IGNORECASE
+    rf"(?<![\w.+@-])(?:mailto:)?(?:[{_L}.!#$%&'*+/=?^`{{|}}~-]{{1,64}}|\"[^\"@]{{1,64}}\")@{_HOST}{_TLD}(?![\w-])",
+    re.IGNORECASE,
 )
 # name (at) host.org, name [at] host [dot] org, name at host dot org; a bare "at" needs a spelt dot behind it, for
 # "now at example.com" is no address.
@@ -31,10 +32,13 @@ _KNOWN = r"(?:com|org|net|edu|gov|info|io|co|de|fr|es|uk|eu|nl|ch|pl|ru|cn|jp|ca
 _LABEL, _LAST = r"[\w-]{1,63}", r"[^\W\d_]{2,24}(?![\w-])"
 _BRACKETED = re.compile(rf"(?<![\w.])[\w.+-]{{1,64}}{_AT}{_LABEL}(?:{_DOT}{_LABEL}){{0,3}}{_DOT}{_LAST}", re.IGNORECASE)
 _SPELT = re.compile(
-    rf"(?<![\w.])[\w.+-]{{1,64}}\s(?:at|ät|arroba)\s{_LABEL}(?:{_SPELT_DOT}{_LABEL}){{0,3}}{_SPELT_DOT}{_KNOWN}", re.IGNORECASE
+    rf"(?<![\w.])[\w.+-]{{1,64}}\s(?:at|ät|arroba)\s{_LABEL}(?:{_SPELT_DOT}{_LABEL}){{0,3}}{_SPELT_DOT}{_KNOWN}",
+    re.IGNORECASE,
 )
 # first.last @ host.org, name@ host.org; "live @ example.com" is no address.
-_SPACED = re.compile(rf"(?<![\w.])(?=\w*[\d._+-])[\w.+-]{{1,64}}\s@\s{_HOST}{_TLD}(?![\w-])|(?<![\w.])[\w.+-]{{1,64}}@\s{_HOST}{_TLD}(?![\w-])")
+_SPACED = re.compile(
+    rf"(?<![\w.])(?=\w*[\d._+-])[\w.+-]{{1,64}}\s@\s{_HOST}{_TLD}(?![\w-])|(?<![\w.])[\w.+-]{{1,64}}@\s{_HOST}{_TLD}(?![\w-])"
+)
 
 # In the patterns below the text has ASCII digits, hyphens and brackets only (`_plain`), and \w means ASCII: Chinese
 # stands next to a number without a space.
@@ -45,30 +49,39 @@ _PLUS = re.compile(rf"(?<![\w+.])\(?\+\s?\(?[1-9](?:{_SEP}\d){{7,14}}{_END}", re
 _DOUBLE_ZERO = re.compile(rf"{_ALONE}(?<!\d[\s-])00\s?[1-9]\d{{0,2}}(?:{_SEP}\d){{7,12}}{_END}", re.ASCII)
 # 555-123-4567, (555) 123-4567, 555.123.4567, 1-800-555-0199: North America.
 _NORTH_AMERICAN = re.compile(
-    rf"{_ALONE}(?<!\d[\s/-])(?:1[\s.-])?(?:\(\d{{3}}\)[\s-]?\d{{3}}[\s.-]|\d{{3}}([\s.-])\d{{3}}\1|\d{{3}}/\d{{3}}-)\d{{4}}{_END}", re.ASCII
+    rf"{_ALONE}(?<!\d[\s/-])(?:1[\s.-])?(?:\(\d{{3}}\)[\s-]?\d{{3}}[\s.-]|\d{{3}}([\s.-])\d{{3}}\1|\d{{3}}/\d{{3}}-)\d{{4}}{_END}",
+    re.ASCII,
 )
 # 030 / 1234567, 06 12 34 56 78, 020 7946 0958, 03-1234-5678: a national number begins with one 0 and has groups.
-_NATIONAL = re.compile(rf"{_ALONE}(?<![/:-])(?<!\d[\s])\(?0[1-9]\d{{0,4}}\)?(?:\s?[\s./-]\s?\d{{2,8}}){{1,5}}{_END}", re.ASCII)
+_NATIONAL = re.compile(
+    rf"{_ALONE}(?<![/:-])(?<!\d[\s])\(?0[1-9]\d{{0,4}}\)?(?:\s?[\s./-]\s?\d{{2,8}}){{1,5}}{_END}", re.ASCII
+)
 # 07700900123, 0612345678, 015112345678, 13812345678: mobile numbers in one piece.
-_MOBILE = re.compile(rf"{_ALONE}(?<![/:#-])(?:07\d{{9}}|0[67]\d{{8}}|01[5-7]\d{{8,9}}|0[789]0\d{{8}}|010\d{{8}}|1[3-9]\d{{9}}){_END}", re.ASCII)
+_MOBILE = re.compile(
+    rf"{_ALONE}(?<![/:#-])(?:07\d{{9}}|0[67]\d{{8}}|01[5-7]\d{{8,9}}|0[789]0\d{{8}}|010\d{{8}}|1[3-9]\d{{9}}){_END}",
+    re.ASCII,
+)
 # 8 (495) 123-45-67, (495) 123-45-67: Russia and its neighbours. (11) 98765-4321: Brazil.
-_RUSSIAN = re.compile(rf"{_ALONE}(?:8[\s-]?)?(?:\(\d{{3,5}}\)|(?<=[8][\s-])\d{{3}})[\s-]?\d{{2,3}}[\s-]\d{{2}}[\s-]\d{{2}}{_END}", re.ASCII)
+_RUSSIAN = re.compile(
+    rf"{_ALONE}(?:8[\s-]?)?(?:\(\d{{3,5}}\)|(?<=[8][\s-])\d{{3}})[\s-]?\d{{2,3}}[\s-]\d{{2}}[\s-]\d{{2}}{_END}",
+    re.ASCII,
+)
 _BRAZILIAN = re.compile(rf"{_ALONE}(?:\(\d{{2}}\)\s?9?\d{{4}}|\d{{2}}\s9\d{{4}})-\d{{4}}{_END}", re.ASCII)
 # Tel.: 123 45 67, phone 5551234: a word says what it is.
 _NAMED = re.compile(
     r"(?:(?<![\w])(?:tel|telef|telefon|telefono|telefone|telephone|teleph|t[eé]l[eé]phone|tel[eé]fono|phone|mobile|mobil|m[oó]vil|"
-    r"handy|cell|call|fax|whatsapp|hotline|tlf|puh|gsm|telp|hp)(?![\w])|(?:тел|телефон|факс|моб|τηλ|電話|电话|手机|手機|热线|"
-    r"전화|연락처|โทร|هاتف|تلفن|موبايل|جوال|טלפון|điện thoại|☎|📞|📱|☏))"
-    r"(?:\.|\s?(?:no|nr|number|at|us|on|me)\b){0,2}[\s.:：#-]{0,4}(?P<number>\+?\(?\d(?:[\s./()-]{0,2}\d){6,14})" + _END,
+    r"handy|cell|call|fax|whatsapp|hotline|tlf|puh|gsm|telp|hp)(?![\w])|(?:[Тт]ел|[Тт]елефон|[Фф]акс|[Мм]об|[Ττ]ηλ|電話|电话|手机|手機|热线|"
+    r"전화|연락처|โทร|هاتف|تلفن|موبايل|جوال|טלפון|[Đđ]iện thoại|☎|📞|📱|☏))"
+    r"(?:\.|\s?(?:no|nr|number|at|us|on|me)\b){0,2}[\s.:：#-]{0,4}(?P<number>\+?\(?\d(?:[\s./()-]{0,2}\d){6,14})"
+    + _END,
     re.IGNORECASE | re.ASCII,
 )
 _SHAPES = (_PLUS, _DOUBLE_ZERO, _NORTH_AMERICAN, _NATIONAL, _MOBILE, _RUSSIAN, _BRAZILIAN)
-_SURE = (_PLUS, _NAMED)  # a number even after a word that counts things
 
 # A word before the digits that says they count something else.
 _SERIAL = re.compile(
-    r"(?:\b(?:isbn(?:-1[03])?|issn|ean|upc|gtin|asin|doi|sku|serial|s/n|sn|p/n|part|item|article|art|model|order|invoice|"
-    r"inv|id|ref|reference|lot|no|nr|num|number|cat|catalog(?:ue)?|accession|acc|patent|stock|photo|image|vol|version|v|iban|"
+    r"(?:\b(?:isbn(?:-1[03])?|issn|ean|upc|gtin|asin|doi|sku|serial|s/n|sn|p/n|part|item|article|model|invoice|inv|"
+    r"id|ref|reference|lot|no|nr|catalog(?:ue)?|accession|acc|patent|vol|version|v|iban|"
     r"account|konto|isrc|oclc|lccn|pmid|barcode|code|inventar|inv\.-nr|coordinates|gps|lat|lon)[.:#]?\s?(?:no|nr|number|id)?"
     r"[.:#]?|[#№])\s?[:=]?\s?$",
     re.IGNORECASE,
@@ -78,7 +91,9 @@ _DATES = re.compile(
     rf"\(?(?:{_YEAR}[\s./-]+\d{{1,2}}[\s./-]+\d{{1,2}}|\d{{1,2}}[\s./-]+\d{{1,2}}[\s./-]+{_YEAR}|\d\d\s(?:19|20)\d\d)(?!\d)"
 )
 _YEARS = re.compile(rf"\(?{_YEAR}\)?(?:\D+(?:{_YEAR}|\d\d?))*")
-_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:([\s.])000|(?:[\s.]\d{3})*[\s.]000)+|[1-9]\d{0,2}(?:\s\d{3}){2,}|[1-9]\d{0,2}(?:\.\d{3}){2,}")
+_THOUSANDS = re.compile(
+    r"[1-9]\d{0,2}(?:([\s.])000|(?:[\s.]\d{3})*[\s.]000)+|[1-9]\d{0,2}(?:\s\d{3}){2,}|[1-9]\d{0,2}(?:\.\d{3}){2,}"
+)
 _CLOCKS = re.compile(r"(?:[01]\d|2[0-3])[.:][0-5]\d\s?-\s?(?:[01]\d|2[0-4])[.:][0-5]\d")
 
 

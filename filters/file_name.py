@@ -1,4 +1,4 @@
-"""Captions that are the name of a file: what cameras, phones, browsers and content systems put where a text should be."""
+"""Captions that are the name of a file: what cameras, phones and content systems put where a text should be."""
 
 import re
 
@@ -10,22 +10,31 @@ _EXTENSION = re.compile(rf"(.*[\w)\]}}'’-])\.(?:{_IMAGE})(?: ?\(\d+\)|\?\S*|#\
 _SENTENCE = re.compile(r"\w{3,}[.!?] \w")
 
 # What follows the stem that a device gave: a number, a date, a time, and what else devices say.
-_TAIL = r"(?:[-_ .,:;+()~@]|\d|\b(?:at|um|à|às|a las|alle|kl|om|w|в|am|pm|h|m|s)\b|WA\d+|上午|下午|x(?=\d))*+"  # possessive: no caption may cost a second
+_TAIL = (  # possessive: no caption may cost a second
+    r"(?:[-_ .,:;+()~@]|\d|\b(?:at|um|à|às|a las|alle|kl|om|w|в|am|pm|h|m|s)\b|WA\d+|上午|下午|x(?=\d))*+"
+)
 _EDIT = (
     r"(?:[-_ ]*(?:copy|copia|kopie|edit(?:ed)?|bearbeitet|final|web|small|large|hdr|pano|burst|mp|cover|crop(?:ped)?|"
     r"scaled|rotated|thumb(?:nail)?|chrome|instagram|e\d+|v\d+|[a-z])\b)*+"
 )
-_CODES = r"img|_?mg|_?dsc[nf]?|dscn|dcim|mvi|mvimg|vid|gopr|gp|dji|sam(?=_)|cimg|imgp|hpim|pxl|fb_img|wp|kimg|pano|rimg|burst|p(?=\d)"
+_CODES = (
+    r"img|_?mg|_?dsc[nf]?|dcim|mvi|mvimg|vid|gopr|gp|dji|sam(?=_)|cimg|imgp|hpim|pxl|fb_img|wp|kimg|pano|rimg|burst|"
+    r"p(?=\d)"
+)
 _DEVICE = re.compile(rf"(?:{_CODES})[-_ ]?e?\d{{3,}}+{_TAIL}{_EDIT}{_TAIL}", re.IGNORECASE)
 _SCREEN = re.compile(
-    r"(?:screen ?shots?|screen ?recording|bildschirmfoto|capture d[’']écran|captura de (?:pantalla|ecrã|tela)|schermata|"
-    r"skärmavbild|schermafbeelding|zrzut ekranu|снимок экрана|スクリーンショット|屏幕快照|屏幕截图|截屏|스크린샷|"
+    r"(?:screen ?shots?|screen ?recording|bildschirmfoto|capture d[’']écran|captura de (?:pantalla|ecrã|tela)|"
+    r"schermata|skärmavbild|schermafbeelding|zrzut ekranu|снимок экрана|スクリーンショット|屏幕快照|屏幕截图|截屏|스크린샷|"
     rf"whatsapp image|signal(?=-)|telegram(?=-))[-_ ]*\d{_TAIL}{_EDIT}{_TAIL}",
     re.IGNORECASE,
 )
-_WORDS = r"photo|image|images|foto|bild|picture|pic|pict|scan|slide|untitled|unbenannt|unnamed|download|file|capture|imagen|obraz"
+_WORDS = (
+    r"photo|image|images|foto|bild|picture|pic|pict|scan|slide|untitled|unbenannt|unnamed|download|file|capture|"
+    r"imagen|obraz"
+)
 _GENERIC = re.compile(
-    rf"(?:{_WORDS})(?:[-_]?\d{_TAIL}{_EDIT}|[ ]\d{{4}}[-_.]?\d[\d\-_.]*(?: ?\(\d+\))?|[-_ ]?\(\d+\)){_EDIT}", re.IGNORECASE
+    rf"(?:{_WORDS})(?:[-_]?\d{_TAIL}{_EDIT}|[ ]\d{{4}}[-_.]?\d[\d\-_.]*(?: ?\(\d+\))?|[-_ ]?\(\d+\)){_EDIT}",
+    re.IGNORECASE,
 )
 # Names without spaces that no person writes.
 _MACHINE = re.compile(

@@ -8,29 +8,35 @@ from typing import Any
 from pipeline.manifest import Manifests
 
 
+def with_seeds(c: Any) -> Any:
+    """The context with the demo's seeds, where there is a demo and a crawl."""
+    demo, crawl = c.settings.demo, c.settings.collect.crawl
+    if demo is None or crawl is None:
+        return c
+    from pipeline.demo.web import seeds
+
+    collect = c.settings.collect.model_copy(update={"crawl": crawl.model_copy(update={"seeds": seeds(demo)})})
+    return c._replace(settings=c.settings.model_copy(update={"collect": collect}))
+
+
 @contextlib.contextmanager
 def serving_demo(c: Any, stages: Sequence[Any]) -> Iterator[Any]:
-    """The context with the demo's seeds and addresses filled in; its server runs while pages or images are missing."""
+    """The context with the address of the demo's server, which runs while pages or images are missing.
+
+    Where `web.connect_to` is set already, a server of the user's own is meant, and none is started.
+    """
     demo = c.settings.demo
-    if demo is None:
+    if demo is None or c.settings.web.connect_to or not asks_the_web(c, stages):
         yield c
         return
     from pipeline.demo.server import serve_demo
-    from pipeline.demo.web import connect_to, seeds
+    from pipeline.demo.web import connect_to
 
-    missing = any(s.name in ("collect", "fetch") and Manifests(c.run).read(s.label(c.name)) is None for s in stages)
-    if not missing or c.settings.web.connect_to:  # a server of the user's own is already named
-        yield with_web(c, seeds(demo), c.settings.web.connect_to)
-        return
     with serve_demo(demo, Path(c.run, "demo-access.log")) as address:
-        yield with_web(c, seeds(demo), connect_to(demo, int(address.rpartition(":")[2])))
+        web = c.settings.web.model_copy(update={"connect_to": connect_to(demo, int(address.rpartition(":")[2]))})
+        yield c._replace(settings=c.settings.model_copy(update={"web": web}))
 
 
-def with_web(c: Any, seeds: list[str], connect_to: dict[str, str]) -> Any:
-    settings = c.settings
-    crawl = settings.collect.crawl
-    collect = settings.collect
-    if crawl is not None:
-        collect = collect.model_copy(update={"crawl": crawl.model_copy(update={"seeds": seeds})})
-    web = settings.web.model_copy(update={"connect_to": connect_to})
-    return c._replace(settings=settings.model_copy(update={"collect": collect, "web": web}))
+def asks_the_web(c: Any, stages: Sequence[Any]) -> bool:
+    missing = (s for s in stages if Manifests(c.run).read(s.label(c.name)) is None)
+    return any(s.name in ("collect", "fetch") for s in missing)

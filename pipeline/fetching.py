@@ -13,6 +13,7 @@ from pipeline import layout
 from pipeline.config import EngineSettings, Settings
 from pipeline.engine import Engine
 from pipeline.errors import DataError, UsageError
+from pipeline.locks import one_at_a_time
 from pipeline.manifest import digest_of, outputs_of
 from pipeline.progress import Progress
 from transforms import parquet, storage
@@ -27,7 +28,8 @@ ROUND = 0
 
 def fetch(run: str, rows: int, settings: Settings, engine: Engine, progress: Progress, part: tuple[int, int]) -> bool:
     """Fetch this process's slice; True when nothing is missing any more, of any slice."""
-    plan = make_plan(run, rows, settings, engine, progress)
+    with one_at_a_time(run, "plan"):
+        plan = make_plan(run, rows, settings, engine, progress)
     index, count = part
     mine = [task for task in plan["tasks"] if task % count == index]
     folder = storage.join(run, layout.IMAGES)
@@ -35,7 +37,7 @@ def fetch(run: str, rows: int, settings: Settings, engine: Engine, progress: Pro
     engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | Fetch(run, ROUND, settings.fetch, settings.web))
     if len(layout.part_stems(run)) < plan["parts"]:
         return False
-    storage.sweep(folder, committed_names(folder))
+    storage.sweep(folder, committed_names(folder))  # no attempt is under way any more
     return True
 
 

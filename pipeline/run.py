@@ -5,16 +5,16 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
 from pipeline import __version__, layout
 from pipeline.config import Settings, as_yaml, resolved
-from pipeline.demo_web import serving_demo
+from pipeline.demo_web import serving_demo, with_seeds
 from pipeline.engine import Engine, last_line
 from pipeline.errors import RunError, UsageError
+from pipeline.locks import one_at_a_time, only_one
 from pipeline.manifest import Manifests, Stamp, differing_keys
 from pipeline.preflight import check_before_work
 from pipeline.progress import Progress
@@ -46,13 +46,15 @@ def run_stages(
     run = os.path.abspath(run)
     chosen = stages_between(first or STAGE_NAMES[0], last)
     engine = Engine(settings.engine, options)
-    with locked(run, part), progress or Progress() as shown:
-        context = Context(run, name, resolved(settings), engine, shown, part)
+    with only_one(run, f"{part[0]}-of-{part[1]}"), progress or Progress() as shown:
+        plain = Context(run, name, resolved(settings), engine, shown, part, slice_scores=first == "score")
+        context = with_seeds(plain)
         check_before_work(context, chosen)
+        check_refusals(context, chosen, first)
         if not keep_settings:
             storage.publish(storage.join(run, "run.yaml"), as_yaml(settings).encode())
-        with serving_demo(context, chosen) as context:
-            complete = all(do_stage(context, stage, redo=first) for stage in chosen)
+        with serving_demo(context, chosen) as served:
+            complete = all(do_in_turn(served, stage, redo=first) for stage in chosen)
     if complete and layout.is_selected(run, name):
         from pipeline.report.report import write_report
 
@@ -67,21 +69,32 @@ def stages_between(first: str, last: str) -> list[Stage]:
     return list(STAGES[begin : end + 1])
 
 
-@contextlib.contextmanager
-def locked(run: str, part: tuple[int, int]) -> Iterator[None]:
-    """One process a run directory (one a slice, with --part). Raises UsageError where another is at work."""
-    import fcntl
+def check_refusals(c: Context, stages: list[Stage], redo: str | None) -> None:
+    """Find a refusal before anything is written. Raises UsageError naming the keys that differ."""
+    manifests = Manifests(c.run)
+    for stage in stages:
+        if STAGE_NAMES.index(stage.name) and manifests.read(stage_before(stage).label(c.name)) is None:
+            return
+        stamp = stage.stamp(c)
+        known = manifests.read(stage.label(c.name)) or manifests.started(stage.label(c.name))
+        if known is None:
+            return
+        if known["fingerprint"] != stamp.fingerprint:
+            if stage.frozen and not may_redo(stage, redo):
+                raise UsageError(refusal(c.run, stage, known, stamp))
+            return  # it will be done again, and with it all that stand behind it
 
-    storage.make_folder(run)
-    path = storage.join(run, f".lock-{part[0]}-of-{part[1]}")
-    with open(path, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(
-                f"{run}: another pairmill is at work here; wait for it, or choose another --run-dir"
-            ) from error
-        yield
+
+def stage_before(stage: Stage) -> Stage:
+    return STAGES[STAGE_NAMES.index(stage.name) - 1]
+
+
+def do_in_turn(c: Context, stage: Stage, redo: str | None) -> bool:
+    """Slices of other processes may fetch (and score) at the same time; the rest is done by one of them."""
+    if c.part[1] == 1 or stage.name == "fetch" or (stage.name == "score" and c.slice_scores):
+        return do_stage(c, stage, redo)
+    with one_at_a_time(c.run, "rest"):
+        return do_stage(c, stage, redo)
 
 
 def do_stage(c: Context, stage: Stage, redo: str | None) -> bool:

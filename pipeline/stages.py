@@ -34,7 +34,8 @@ class Context(NamedTuple):
     settings: Settings
     engine: Engine
     progress: Progress
-    part: tuple[int, int]  # (I, N): this process does the hosts of slice I of N
+    part: tuple[int, int]  # (I, N): this process fetches the hosts of slice I of N
+    slice_scores: bool = False  # and scores slice I of the parts, for many machines with a GPU each
 
     @property
     def manifests(self) -> Manifests:
@@ -147,7 +148,7 @@ def model_files(model: str) -> list[str]:
 
 
 def score(c: Context) -> bool:
-    index, count = c.part
+    index, count = c.part if c.slice_scores else (0, 1)
     stems = layout.part_stems(c.run)
     mine = [s for number, s in enumerate(stems) if number % count == index]
     if c.settings.score.enabled:

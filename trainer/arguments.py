@@ -63,6 +63,7 @@ def search(parser: argparse.ArgumentParser) -> None:
     index = actions.add_parser("index", help="embed the images of SHARDS")
     index.add_argument("shards", metavar="SHARDS")
     index.add_argument("--model", required=True, metavar="MODEL")
+    index.add_argument("--pretrained", default="", metavar="TAG", help="where MODEL is an open_clip name")
     index.add_argument("--out", required=True, metavar="INDEX")
     index.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     query = actions.add_parser("query", help="the images nearest to a text")
@@ -70,10 +71,12 @@ def search(parser: argparse.ArgumentParser) -> None:
     query.add_argument("text", metavar="TEXT")
     query.add_argument("--k", type=int, default=10)
     query.add_argument("--json", action="store_true")
+    query.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     serve = actions.add_parser("serve", help="a search page on this machine")
     serve.add_argument("index", metavar="INDEX")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8765)
+    serve.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
 
 
 COMMANDS: tuple[tuple[str, str, Add], ...] = (

@@ -82,7 +82,12 @@ def test_the_normal_form_is_its_own(text):
     once.encode()
 
 
-@given(st.text(alphabet="e\u0301\u200b\u200c\u200d\u0627\u0653\u1100\u1161 \u1fef\u180e\u1820\U000e0061\U0001f3f4\u3164", max_size=12))
+@given(
+    st.text(
+        alphabet="e\u0301\u200b\u200c\u200d\u0627\u0653\u1100\u1161 \u1fef\u180e\u1820\U000e0061\U0001f3f4\u3164",
+        max_size=12,
+    )
+)
 def test_the_normal_form_is_its_own_where_marks_meet(text):
     once = normalise_caption(text)
     assert normalise_caption(once) == once
@@ -96,122 +101,122 @@ def test_the_identity_is_of_the_text():
 # one reason a caption
 
 FILE_NAMES = [
-    'IMG_2041.JPG',
-    'DSC00012',
-    'photo-1 (2).png',
-    'screenshot_2020-01-01',
-    'Screenshot 2020-01-01 at 10.00.00 AM',
-    'Screenshot_20200101-101010_Chrome',
-    'd41d8cd98f00b204e9800998ecf8427e',
-    'IMG-20200101-WA0001',
-    '20200101_123456',
-    'IMG_E2041',
-    '_MG_1234',
-    '_DSC1234',
-    'DSCF1234',
-    'P1010001',
-    '100_0123',
-    'MVIMG_20200101_123456',
-    'PXL_20210101_123456789.MP',
-    'IMG_20200101_123456_HDR',
-    'image001',
-    'image1',
-    'image-1',
-    'photo1',
-    'slide-1',
-    'Untitled-1',
-    'unnamed (1)',
-    'download (3)',
-    'images (5)',
-    'Screen Shot 2016-01-01 at 1.00.00 pm',
-    'Bildschirmfoto 2020-01-01 um 10.00.00',
-    'Capture d’écran 2020-01-01 à 10.00.00',
-    'Captura de pantalla 2020-01-01 a las 10.00.00',
-    'Schermata 2020-01-01 alle 10.00.00',
-    'Снимок экрана 2020-01-01 в 10.00.00',
-    'スクリーンショット 2020-01-01 10.00.00',
-    '截屏2020-01-01 10.00.00',
-    '屏幕快照 2020-01-01 上午10.00.00',
-    'photo-1518791841217-8f162f1e4131',
-    'cat-300x200',
-    'my_holiday_photo',
-    'IMG 2041',
-    'DSC_0012-edit',
-    'DSC_0012 copy',
-    '12345678_10152334_n',
-    'images/foo.jpg',
-    'C:\\Users\\x\\a.jpg',
-    '/wp-content/uploads/2020/01/cat.jpg',
-    'logo.svg',
+    "IMG_2041.JPG",
+    "DSC00012",
+    "photo-1 (2).png",
+    "screenshot_2020-01-01",
+    "Screenshot 2020-01-01 at 10.00.00 AM",
+    "Screenshot_20200101-101010_Chrome",
+    "d41d8cd98f00b204e9800998ecf8427e",
+    "IMG-20200101-WA0001",
+    "20200101_123456",
+    "IMG_E2041",
+    "_MG_1234",
+    "_DSC1234",
+    "DSCF1234",
+    "P1010001",
+    "100_0123",
+    "MVIMG_20200101_123456",
+    "PXL_20210101_123456789.MP",
+    "IMG_20200101_123456_HDR",
+    "image001",
+    "image1",
+    "image-1",
+    "photo1",
+    "slide-1",
+    "Untitled-1",
+    "unnamed (1)",
+    "download (3)",
+    "images (5)",
+    "Screen Shot 2016-01-01 at 1.00.00 pm",
+    "Bildschirmfoto 2020-01-01 um 10.00.00",
+    "Capture d’écran 2020-01-01 à 10.00.00",
+    "Captura de pantalla 2020-01-01 a las 10.00.00",
+    "Schermata 2020-01-01 alle 10.00.00",
+    "Снимок экрана 2020-01-01 в 10.00.00",
+    "スクリーンショット 2020-01-01 10.00.00",
+    "截屏2020-01-01 10.00.00",
+    "屏幕快照 2020-01-01 上午10.00.00",
+    "photo-1518791841217-8f162f1e4131",
+    "cat-300x200",
+    "my_holiday_photo",
+    "IMG 2041",
+    "DSC_0012-edit",
+    "DSC_0012 copy",
+    "12345678_10152334_n",
+    "images/foo.jpg",
+    "C:\\Users\\x\\a.jpg",
+    "/wp-content/uploads/2020/01/cat.jpg",
+    "logo.svg",
     "'IMG_2041.JPG'",
-    '猫.jpg',
-    'Eiffel Tower at night, seen from the Trocadéro.jpg',
-    'File:Foo bar.png',
-    'img_2041.jpg?w=300',
-    'WhatsApp Image 2020-01-01 at 10.00.00',
-    'DJI_0012',
-    'GOPR0123',
-    '550e8400-e29b-41d4-a716-446655440000',
-    'dsc01234.jpeg',
-    'photo-1234-final.png',
-    'foto 2019.jpg',
-    'My photo (1).jpeg',
-    'scan0001',
-    'IMG_1234 (Large)',
-    'Photo 2020-01-01',
-    'Dr. No poster.jpg',
+    "猫.jpg",
+    "Eiffel Tower at night, seen from the Trocadéro.jpg",
+    "File:Foo bar.png",
+    "img_2041.jpg?w=300",
+    "WhatsApp Image 2020-01-01 at 10.00.00",
+    "DJI_0012",
+    "GOPR0123",
+    "550e8400-e29b-41d4-a716-446655440000",
+    "dsc01234.jpeg",
+    "photo-1234-final.png",
+    "foto 2019.jpg",
+    "My photo (1).jpeg",
+    "scan0001",
+    "IMG_1234 (Large)",
+    "Photo 2020-01-01",
+    "Dr. No poster.jpg",
 ]
 NO_FILE_NAMES = [
-    'A red barn in the snow',
-    'Photo 2020-01-01 a red barn in the snow near Oslo',
-    'scan 2021-05-03 of the old map of Paris',
-    'state-of-the-art',
-    'Covid-19',
-    'Canon EOS 5D',
-    'Image of a cat',
-    'Sam 2019',
-    'Photo of 12 cats',
-    'https://example.com/a.jpg',
-    '2020',
-    'cat',
-    'P is for penguin',
-    'WP Engine',
-    'Figure 12',
-    'B-52',
-    'Boeing 747-400',
-    '1984',
-    'Pic 2',
-    'SAMSUNG',
-    'Signal 1',
-    '//cdn.x.com/a.jpg',
-    'Save it as PNG. Then upload logo.png',
-    'iPhone 12',
-    'red-car',
-    'Scan of a letter from 1912',
-    'Mi 11',
-    'F-16',
-    'screenshot of the game',
-    'Picture this',
-    '10 x 15 cm',
-    'image',
-    'MG Rover',
-    'DSC',
-    'The file format is called .png',
-    '@john_doe',
-    'Untitled, 1962',
-    'Untitled 1962',
-    'GP 2019 Monaco',
-    'img src',
-    'Sam',
-    '图片 一只猫',
-    'Photograph 1890s street',
-    'Download 5 free icons',
-    'p53',
-    'H2O',
-    'Mozilla/5.0',
-    'dji mavic',
-    'Pano of Rome',
-    'Bild 3',
+    "A red barn in the snow",
+    "Photo 2020-01-01 a red barn in the snow near Oslo",
+    "scan 2021-05-03 of the old map of Paris",
+    "state-of-the-art",
+    "Covid-19",
+    "Canon EOS 5D",
+    "Image of a cat",
+    "Sam 2019",
+    "Photo of 12 cats",
+    "https://example.com/a.jpg",
+    "2020",
+    "cat",
+    "P is for penguin",
+    "WP Engine",
+    "Figure 12",
+    "B-52",
+    "Boeing 747-400",
+    "1984",
+    "Pic 2",
+    "SAMSUNG",
+    "Signal 1",
+    "//cdn.x.com/a.jpg",
+    "Save it as PNG. Then upload logo.png",
+    "iPhone 12",
+    "red-car",
+    "Scan of a letter from 1912",
+    "Mi 11",
+    "F-16",
+    "screenshot of the game",
+    "Picture this",
+    "10 x 15 cm",
+    "image",
+    "MG Rover",
+    "DSC",
+    "The file format is called .png",
+    "@john_doe",
+    "Untitled, 1962",
+    "Untitled 1962",
+    "GP 2019 Monaco",
+    "img src",
+    "Sam",
+    "图片 一只猫",
+    "Photograph 1890s street",
+    "Download 5 free icons",
+    "p53",
+    "H2O",
+    "Mozilla/5.0",
+    "dji mavic",
+    "Pano of Rome",
+    "Bild 3",
 ]
 
 
@@ -251,13 +256,17 @@ def test_boilerplate_in_many_languages(caption):
     assert reason(caption) is Reason.CAPTION_BOILERPLATE
 
 
-@pytest.mark.parametrize("caption", ["image of a red barn", "Logo design by an artist", "the home of Picasso", "写真に写る赤い船"])
+@pytest.mark.parametrize(
+    "caption", ["image of a red barn", "Logo design by an artist", "the home of Picasso", "写真に写る赤い船"]
+)
 def test_boilerplate_is_the_whole_caption_or_none(caption):
     assert reason(caption) is None
 
 
 def test_boilerplate_can_be_added_and_switched_off():
-    assert reason("Buy it now today", CaptionRules(more_boilerplate=["BUY IT NOW TODAY!"])) is Reason.CAPTION_BOILERPLATE
+    assert (
+        reason("Buy it now today", CaptionRules(more_boilerplate=["BUY IT NOW TODAY!"])) is Reason.CAPTION_BOILERPLATE
+    )
     assert reason("click to enlarge", CaptionRules(boilerplate=False)) is None
 
 
@@ -303,11 +312,13 @@ def test_scripts_without_spaces_are_never_counted_in_words(name):
     assert reason(caption) is None
     assert reason(caption[0] * 3) is Reason.CAPTION_TOO_SHORT
     assert reason(caption, CaptionRules(min_words=50, min_characters=500)) is None
-    assert reason(" ".join([caption[0]] * 300), CaptionRules(max_words=10)) is None
+    assert reason(" ".join([caption] * 12), CaptionRules(max_words=10)) is None
     assert reason("".join([caption] * 200)) is Reason.CAPTION_TOO_LONG
 
 
-@pytest.mark.parametrize("caption", ["작은 빨간 배", "маленькая красная лодка", "A statue of Buddha, named 佛 in the old books", "a b c"])
+@pytest.mark.parametrize(
+    "caption", ["작은 빨간 배", "маленькая красная лодка", "A statue of Buddha, named 佛 in the old books", "a b c"]
+)
 def test_other_scripts_are_counted_in_words(caption):
     assert not is_unspaced(caption)
 

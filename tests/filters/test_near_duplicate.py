@@ -105,7 +105,9 @@ def test_blocks_do_not_change_the_answer(monkeypatch):
     rng = random.Random(1)
     centres = [rng.randbytes(32) for _ in range(5)]
     crowd = [
-        Member(flipped(rng.choice(centres), rng.sample(range(HASH_BITS), rng.randrange(9))), rng.randbytes(16), (n % 7.0,))
+        Member(
+            flipped(rng.choice(centres), rng.sample(range(HASH_BITS), rng.randrange(9))), rng.randbytes(16), (n % 7.0,)
+        )
         for n in range(300)
     ]
     whole = sorted(within_bucket(crowd, 12))

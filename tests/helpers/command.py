@@ -13,7 +13,9 @@ from typing import NamedTuple
 PAIRMILL = Path(sys.executable).with_name("pairmill")
 MARK = "PAIRMILL_TEST_MARK"  # of every process that one command starts, whatever its session
 
-RULES = "[{rule: caption}, {rule: contact}, {rule: exact_duplicate}, {rule: near_duplicate}, {rule: caption_repetition}]"
+RULES = (
+    "[{rule: caption}, {rule: contact}, {rule: exact_duplicate}, {rule: near_duplicate}, {rule: caption_repetition}]"
+)
 # The smallest demo, without a model, in several tasks and parts: enough for a crash to lose some and keep some.
 SMALL = {
     "demo.pages": "100",
@@ -37,7 +39,14 @@ class Outcome(NamedTuple):
 def demo_words(run: Path, *more: str, **overrides: str) -> list[str]:
     """The words of a run of the small demo; `a__b="c"` becomes `--set a.b=c`."""
     settings = SMALL | {key.replace("__", "."): value for key, value in overrides.items()}
-    return ["run", "demo", "--run-dir", str(run), *(w for k, v in settings.items() for w in ("--set", f"{k}={v}")), *more]
+    return [
+        "run",
+        "demo",
+        "--run-dir",
+        str(run),
+        *(w for k, v in settings.items() for w in ("--set", f"{k}={v}")),
+        *more,
+    ]
 
 
 def pairmill(*words: str | Path, stdin: str | bytes = "", timeout_s: float = 240, **options) -> Outcome:

@@ -228,6 +228,7 @@ def test_a_side_that_the_encoder_cannot_write_is_refused(encode, width):
 # broken metadata
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_broken_exif_does_not_cost_the_image():
     body = JPEGS["baseline"]
     for junk in (b"II*\0\xff\xff\xff\xff", b"MM", b"garbage", b"II*\0\x08\0\0\0\xff\xff" + b"\x12\x01" * 40):
@@ -256,6 +257,7 @@ def mutated(body, rng):
     return bytes(changed)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("name", GOOD)
 def test_mutated_images_never_raise(name):
     rng = random.Random(name)
@@ -268,6 +270,7 @@ def test_mutated_images_never_raise(name):
             assert sniff(outcome.data) == "JPEG"
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("name", GOOD)
 def test_mutated_heads_never_raise(name):
     rng = random.Random(f"head of {name}")

@@ -1,0 +1,77 @@
+"""SIGKILL of the whole process group at any moment, then the same command: as if nothing had happened."""
+
+import json
+import os
+import random
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from helpers.kill import (
+    Moment,
+    Round,
+    after_parts,
+    after_share,
+    committed_requests,
+    kill_and_resume,
+    log_lines,
+    request_of,
+)
+
+SEED = int(os.environ.get("PAIRMILL_KILL_SEED", random.SystemRandom().randrange(10**6)))
+MORE_TIME = {"web__timeouts__total_s": "5"}
+
+
+def whole_s(run: Path) -> float:
+    """How long the undisturbed run worked, from its first stage to the end of its last one."""
+    log = [json.loads((run / f"manifest/{label}.log.json").read_text()) for label in ("collect", "pack.main")]
+    first, last = (datetime.fromisoformat(entry["started"]) for entry in log)
+    return (last - first).total_seconds() + log[-1]["duration_s"]
+
+
+def check(found: Round, run: Path, finished: Path) -> None:
+    assert found.outcome.code == 0, found.outcome.err
+    assert found.asked_again == []
+    for name in ("shards/main/manifest.json", "manifest/fetch.json", "manifest/pack.main.json"):
+        assert (run / name).read_bytes() == (finished / name).read_bytes(), name
+    unnamed = {p.name for p in (run / "images").iterdir()} ^ {p.name for p in (finished / "images").iterdir()}
+    assert unnamed == set()  # nothing of the dead attempt is left, temporary files included
+
+
+def told(moment: Moment, found: Round) -> str:
+    state = "killed" if found.was_running else "had ended"
+    return (
+        f"{moment.text}: {state} at {found.killed_s:.1f} s with {found.committed} urls committed, "
+        f"{len(found.asked_again)} asked again; resumed in {found.outcome.seconds:.1f} s"
+    )
+
+
+def one_round(number: int, moment: Moment, finished: Path, tmp_path: Path) -> None:
+    found = kill_and_resume(tmp_path / "run", moment, MORE_TIME if number % 2 else {})
+    print(f"seed {SEED}, round {number}, {told(moment, found)}")
+    check(found, tmp_path / "run", finished)
+
+
+def test_the_log_shows_what_a_finished_part_asked_for(finished):
+    """The comparison with the log can fail: most of what the parts hold is found in it."""
+    asked = {request_of(line) for line in log_lines(finished)}
+    committed = set(committed_requests(finished))
+    assert len(committed & asked) > 200
+    assert len(committed - asked) < 20  # what robots.txt forbids, and addresses that are never asked
+
+
+@pytest.mark.timeout(300)
+def test_killed_in_the_middle_of_fetching(finished, tmp_path):
+    one_round(0, after_parts(random.Random(SEED).randint(2, 6)), finished, tmp_path)
+
+
+@pytest.mark.timeout(300)
+def test_killed_at_a_random_moment_and_resumed_with_another_timeout(finished, tmp_path):
+    one_round(1, after_share(random.Random(SEED + 1), whole_s(finished) + 3), finished, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("number", range(10))
+def test_killed_at_ten_random_moments(finished, tmp_path, number):
+    one_round(number, after_share(random.Random(SEED + number), whole_s(finished) + 3), finished, tmp_path)
