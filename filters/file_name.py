@@ -24,7 +24,8 @@ _CODES = (
 _DEVICE = re.compile(rf"(?:{_CODES})[-_ ]?e?\d{{3,}}+{_TAIL}{_EDIT}{_TAIL}", re.IGNORECASE)
 _SCREEN = re.compile(
     r"(?:screen ?shots?|screen ?recording|bildschirmfoto|capture d[’']écran|captura de (?:pantalla|ecrã|tela)|"
-    r"schermata|skärmavbild|schermafbeelding|zrzut ekranu|снимок экрана|スクリーンショット|屏幕快照|屏幕截图|截屏|스크린샷|"
+    r"schermata|skärmavbild|schermafbeelding|zrzut ekranu|снимок экрана|"
+    r"スクリーンショット|屏幕快照|屏幕截图|截屏|스크린샷|"
     rf"whatsapp image|signal(?=-)|telegram(?=-))[-_ ]*\d{_TAIL}{_EDIT}{_TAIL}",
     re.IGNORECASE,
 )

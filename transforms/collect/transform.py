@@ -112,9 +112,8 @@ def judge_occurrence_caption(occurrence: Occurrence) -> Drop | None:
 
 def reject(occurrence: Occurrence, step: str, drop: Drop) -> Reject:
     """The row that remembers a drop; private data stay out of it."""
-    text = occurrence.caption.text
-    text = redact(text) if drop.reason is Reason.CAPTION_CONTACT else text
-    return Reject(step, "occurrence", occurrence.uid, occurrence.url, occurrence.caption.page_url, text,
+    caption = occurrence.caption
+    return Reject(step, "occurrence", occurrence.uid, occurrence.url, caption.page_url, redact(caption.text),
                   str(drop.reason), drop.value, drop.detail)  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from filters.contact import redact
 from filters.near_duplicate import Member, NearDuplicateRules, bands, within_bucket
 from filters.reasons import Drop, Reason
 from filters.score import ScoreRules, cut_for_top_share, judge_top_share
@@ -48,7 +49,7 @@ def without_repeated(pair: Pair, counts: Mapping[bytes, int], max_images: int) -
     if left:
         return pair._replace(captions=left)
     worst = max(counts.get(s.caption.id, 0) for s in pair.captions)
-    return Drop(Reason.CAPTION_REPEATED, float(worst), pair.captions[0].caption.text)
+    return Drop(Reason.CAPTION_REPEATED, float(worst), redact(pair.captions[0].caption.text))
 
 
 def top_share_drop(pair: Pair, counts: Mapping[float, int], rules: ScoreRules) -> Drop | None:
