@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 class Rules(BaseModel):
     """Settings of one judgement or stage. Unknown keys and wrong types are refused; instances do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # Defaults are validated too: 30 and 30.0 must not be two fingerprints of one setting.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
 
 
 def operational(default: Any = ..., **constraints: Any) -> Any:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from pipeline import __version__
 from pipeline.errors import INTERRUPTED, PairmillError, UsageError
 from trainer import arguments
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 STAGES = ("collect", "fetch", "score", "select", "pack")
 
 
@@ -64,17 +66,17 @@ def _add_run_commands(commands) -> None:
     run.add_argument("--from", dest="first", choices=STAGES, help="begin here, and permit it to be done again")
     run.add_argument("--to", dest="last", choices=STAGES, default="pack", help="end here")
     run.add_argument("--part", type=slice_of, default=(0, 1), metavar="I/N", help="only slice I of N of the hosts")
-    run.add_argument("--name", default="main", help="of the selection (default: main)")
+    run.add_argument("--name", type=selection_name, default="main", help="of the selection (default: main)")
     plan = _command(commands, "plan", plan_command, "what a run would do; no work done")
     _add_config(plan)
     plan.add_argument("--json", action="store_true")
     select = _command(commands, "select", select_command, "another selection from the same images and scores")
     select.add_argument("run", metavar="RUN")
     select.add_argument("--policy", required=True, metavar="FILE", help="YAML with a `select:` section, or its rules")
-    select.add_argument("--name", required=True)
+    select.add_argument("--name", type=selection_name, required=True)
     pack = _command(commands, "pack", pack_command, "the shards of a selection")
     pack.add_argument("run", metavar="RUN")
-    pack.add_argument("--name", default="main")
+    pack.add_argument("--name", type=selection_name, default="main")
     _command(commands, "schema", schema_command, "JSON schema of the configuration")
 
 
@@ -92,11 +94,11 @@ def _add_look_commands(commands) -> None:
     why = _command(commands, "why", why_command, "the life of one pair")
     why.add_argument("run", metavar="RUN")
     why.add_argument("what", metavar="URL-OR-UID")
-    why.add_argument("--name", default="main")
+    why.add_argument("--name", type=selection_name, default="main")
     why.add_argument("--json", action="store_true")
     report = _command(commands, "report", report_command, "report.html, stats.json and the dataset card again")
     report.add_argument("run", metavar="RUN")
-    report.add_argument("--name", default="main")
+    report.add_argument("--name", type=selection_name, default="main")
     report.add_argument("--thumbnails", action="store_true")
     _add_inspect(commands)
 
@@ -131,6 +133,13 @@ def trainer_command(name: str) -> Callable[[argparse.Namespace], int]:
         return arguments.run(name, args)
 
     return command
+
+
+def selection_name(text: str) -> str:
+    """A name that is also a folder's."""
+    if NAME.fullmatch(text):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is no name: expected letters, digits, - and _, such as strict_2")
 
 
 def slice_of(text: str) -> tuple[int, int]:
@@ -212,9 +221,12 @@ def why_command(args: argparse.Namespace) -> int:
 
 
 def report_command(args: argparse.Namespace) -> int:
+    from pipeline import layout
     from pipeline.report.report import write_report
 
-    write_report(check_run(args.run), args.name, args.thumbnails)
+    if not layout.is_selected(check_run(args.run), args.name):
+        raise UsageError(f"{args.run}: no finished selection {args.name!r}; finish it with run or select first")
+    write_report(args.run, args.name, args.thumbnails)
     print(f"{args.run}/report.html")
     return 0
 

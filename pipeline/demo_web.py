@@ -7,6 +7,8 @@ from typing import Any
 
 from pipeline.manifest import Manifests
 
+ASKING = ("collect", "fetch")
+
 
 def with_seeds(c: Any) -> Any:
     """The context with the demo's seeds, where there is a demo and a crawl."""
@@ -20,13 +22,13 @@ def with_seeds(c: Any) -> Any:
 
 
 @contextlib.contextmanager
-def serving_demo(c: Any, stages: Sequence[Any]) -> Iterator[Any]:
+def serving_demo(c: Any, stages: Sequence[Any], redo: str | None) -> Iterator[Any]:
     """The context with the address of the demo's server, which runs while pages or images are missing.
 
     Where `web.connect_to` is set already, a server of the user's own is meant, and none is started.
     """
     demo = c.settings.demo
-    if demo is None or c.settings.web.connect_to or not asks_the_web(c, stages):
+    if demo is None or c.settings.web.connect_to or not (redo in ASKING or asks_the_web(c, stages)):
         yield c
         return
     from pipeline.demo.server import serve_demo
@@ -39,4 +41,4 @@ def serving_demo(c: Any, stages: Sequence[Any]) -> Iterator[Any]:
 
 def asks_the_web(c: Any, stages: Sequence[Any]) -> bool:
     missing = (s for s in stages if Manifests(c.run).read(s.label(c.name)) is None)
-    return any(s.name in ("collect", "fetch") for s in missing)
+    return any(s.name in ASKING for s in missing)

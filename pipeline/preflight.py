@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
@@ -65,7 +66,10 @@ def check_user_rules(settings: Any) -> None:
 
 
 def check_space(run: str) -> None:
-    free = shutil.disk_usage(run).free
+    there = next(path for path in (Path(run), *Path(run).parents) if path.exists())
+    if not there.is_dir():
+        raise UsageError(f"--run-dir {run}: {there} is a file; name a folder, which is made where it is missing")
+    free = shutil.disk_usage(there).free
     if free < MIN_FREE_BYTES:
         raise UsageError(f"{run}: only {free >> 20} MiB free on its disk; free some space or choose another --run-dir")
 

@@ -46,14 +46,14 @@ def run_stages(
     run = os.path.abspath(run)
     chosen = stages_between(first or STAGE_NAMES[0], last)
     engine = Engine(settings.engine, options)
-    with only_one(run, f"{part[0]}-of-{part[1]}"), progress or Progress() as shown:
+    with progress or Progress() as shown:
         plain = Context(run, name, resolved(settings), engine, shown, part, slice_scores=first == "score")
         context = with_seeds(plain)
         check_before_work(context, chosen)
         check_refusals(context, chosen, first)
-        if not keep_settings:
-            storage.publish(storage.join(run, "run.yaml"), as_yaml(settings).encode())
-        with serving_demo(context, chosen) as served:
+        with only_one(run, part), serving_demo(context, chosen, redo=first) as served:
+            if not keep_settings:
+                storage.publish(storage.join(run, "run.yaml"), as_yaml(settings).encode())
             complete = all(do_in_turn(served, stage, redo=first) for stage in chosen)
     if complete and layout.is_selected(run, name):
         from pipeline.report.report import write_report

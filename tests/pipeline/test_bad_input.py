@@ -3,7 +3,6 @@
 A traceback would be an exception that leaves `main`, and fail the test by itself.
 """
 
-import fcntl
 import gzip
 import importlib.util
 import json
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.locks import only_one
 from transforms.web.polite import PoliteWeb
 
 
@@ -272,7 +272,7 @@ def test_no_run_directory(refused, tmp_path, words):
 
 
 @pytest.mark.parametrize("words", [
-    ["why", "here", "http://localhost/a.jpg"], ["report", "here"], ["pack", "here"], ["pack", "here", "--name", "no"],
+    ["report", "here"], ["pack", "here"], ["pack", "here", "--name", "no"],
     ["select", "here", "--policy", "policy.yaml", "--name", "strict"],
 ])  # fmt: skip
 def test_a_run_directory_where_nothing_is_finished(refused, tmp_path, words):
@@ -319,10 +319,8 @@ def test_a_damaged_manifest_is_named(call, finished_copy):
 
 
 def test_another_process_at_work(call, tmp_path):
-    (tmp_path / "run").mkdir()
     words = urls(local_table(tmp_path))
-    with open(tmp_path / "run/.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with only_one(str(tmp_path / "run"), (0, 1)):
         outcome = call(*words)
     assert outcome.code == 2
     assert "another pairmill is at work here" in outcome.err
@@ -352,7 +350,7 @@ def test_earlier_stages_with_other_settings(call, asked, finished_copy):
 def test_no_network(call, tmp_path, monkeypatch):
     """A resolver that does not answer is our own trouble: nothing of it becomes final, and the run can go on."""
 
-    def fail(*_):
+    def fail(*_, **__):
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
@@ -368,7 +366,7 @@ def test_no_network(call, tmp_path, monkeypatch):
 def test_a_host_that_is_not_there(call, tmp_path, monkeypatch):
     """One name that does not exist is the web's fault: a row with its reason."""
 
-    def fail(*_):
+    def fail(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)

@@ -74,7 +74,7 @@ def test_overrides_reach_lists_and_new_sections():
 def test_broken_files(tmp_path, text, words):
     path = tmp_path / "x.yaml"
     path.write_text(text)
-    with pytest.raises(UsageError, match="x.yaml") as caught:
+    with pytest.raises(UsageError, match=r"x\.yaml") as caught:
         config.load(str(path))
     assert words in str(caught.value)
 

@@ -63,7 +63,6 @@ def test_every_flipped_byte_of_a_tar_is_found_in_its_shard(sound):
 
 
 def test_a_flipped_byte_in_any_member_header_or_padding_names_its_sample(sound):
-    (sound / "manifest.json").write_text((sound / "manifest.json").read_text())
     tar, keys = sound / "00000.tar", keys_of(sound)
     sample = list(samples_in(str(tar)))[5]
     places = {
