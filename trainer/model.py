@@ -138,8 +138,14 @@ def load_clip(model: str, pretrained: str = "", *, device: str = "auto", precisi
         return _load_named(model, pretrained, device, precision)
     except ModelError:
         raise
-    except LOADING_ERRORS as error:
+    except (_safetensor_error(), *LOADING_ERRORS) as error:
         raise _explained(model, pretrained, error) from error
+
+
+def _safetensor_error() -> type[BaseException]:
+    from safetensors import SafetensorError
+
+    return SafetensorError
 
 
 def device_of(device: str) -> str:
@@ -278,13 +284,12 @@ def _metadata(weights: Path) -> dict[str, str]:
 
 def _load_local(config: dict[str, Any], weights: Path, where: str, device: str, precision: str) -> Clip:
     from open_clip.factory import load_checkpoint
-    from safetensors import SafetensorError
 
     _check_suffix(weights)
     clip = create_clip(config, device=device, precision=precision, tokenizer_folder=where)
     try:
         load_checkpoint(clip.model, str(weights), weights_only=True)
-    except (SafetensorError, *LOADING_ERRORS) as error:
+    except (_safetensor_error(), *LOADING_ERRORS) as error:
         raise _bad_weights(str(weights), error) from error
     return clip
 

@@ -26,7 +26,7 @@ def toy(tmp_path_factory):
     kinds = [f"a {c} {s}" for s in builder.SHAPES for c in builder.COLOURS]
     shards = builder.write(folder / "shards", builder.samples(320, {n: kinds[n % 16] for n in range(320)}), 160)
     (folder / "config.json").write_text(json.dumps(CONFIG))
-    settings = TrainSettings(model=str(folder / "config.json"), steps=250, batch=32, lr=2e-3, threads=2, device="cpu",
+    settings = TrainSettings(model=str(folder / "config.json"), steps=150, batch=32, lr=3e-3, threads=1, device="cpu",
                              held_out=0.1)  # fmt: skip
     return shards, folder / "model", train(shards, folder / "model", settings)
 
@@ -35,7 +35,7 @@ def test_training_reduces_the_loss(toy):
     _, _, result = toy
     assert result["last_loss"] < 0.7 * result["first_loss"]
     assert result["samples"] + result["held_out"] == 320
-    assert [p["step"] for p in result["loss"]] == [1, 50, 100, 150, 200, 250]
+    assert [p["step"] for p in result["loss"]] == [1, 50, 100, 150]
 
 
 def test_retrieval_and_zero_shot_are_above_chance(toy, tmp_path):
