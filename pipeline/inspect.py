@@ -10,7 +10,7 @@ from typing import Any
 from filters.caption import judge_caption, normalise_caption
 from filters.contact import judge_contact
 from filters.language import judge_language
-from filters.reasons import Drop
+from filters.reasons import Drop, Reason
 from filters.robots import parse_robots
 from pipeline import __version__, config
 from pipeline.errors import DataError, UsageError
@@ -18,7 +18,7 @@ from pipeline.fetching import check_contact
 from transforms.collect.encoding import decode_page
 from transforms.collect.html import HtmlSettings, found_captions, read_page
 from transforms.collect.language import load_identifier
-from transforms.fetch.image import Processed, process_image
+from transforms.fetch.image import ImageSettings, Processed, process_image
 from transforms.select.settings import CaptionStep, ContactStep, LanguageStep
 from transforms.web.client import Answer
 from transforms.web.loop import run_async
@@ -144,8 +144,17 @@ def image_row(source: str, settings: config.Settings) -> Row:
         answer = ask(source, settings, "image")
         outcome = answer.drop or process_image(answer.body, settings.fetch.image)
     else:
-        outcome = process_image(read_file(source), settings.fetch.image)
+        outcome = file_outcome(source, settings.fetch.image)
     return {"source": source} | described(outcome)
+
+
+def file_outcome(path: str, settings: ImageSettings) -> Processed | Drop:
+    """A file that cannot be read is an outcome too: one of many must not end the others."""
+    try:
+        body = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        return Drop(Reason.STORED_RANGE_UNREADABLE, None, getattr(error, "strerror", None) or str(error))
+    return process_image(body, settings)
 
 
 def described(outcome: Processed | Drop) -> Row:
@@ -188,7 +197,8 @@ def robots_row(body: bytes, agent: str, url: str, echoed: Row) -> Row:
 
 def inspect_captions(args: argparse.Namespace, settings: config.Settings) -> Iterator[Row]:
     identify = load_identifier(settings.collect.language)
-    for text in lines_of_input() if args.input == "-" else [args.input]:
+    texts = (line.rstrip("\r\n") for line in sys.stdin) if args.input == "-" else [args.input]
+    for text in texts:  # an empty line is an empty caption
         caption = normalise_caption(text)
         language, probability = identify(caption) if caption else ("und", 0.0)
         drops = caption_drops(caption, language, probability, settings)

@@ -22,10 +22,11 @@ input { flex: 1; min-width: 0; font: inherit; color: inherit; background: var(--
   border: 1px solid var(--line); border-right: 0; border-radius: 8px 0 0 8px; }
 button { font: inherit; font-weight: 600; padding: 9px 18px; color: #fff; background: #2457d6;
   border: 1px solid #2457d6; border-radius: 0 8px 8px 0; cursor: pointer; }
-input:focus-visible, button:focus-visible, a:focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
+input:focus-visible, button:focus-visible, a:focus-visible { outline: 2px solid var(--accent); outline-offset: -1px; }
+a:focus-visible { outline-offset: 2px; }
 main { max-width: 1280px; margin: auto; padding: 20px 24px 48px; }
 .note { color: var(--soft); margin: 0 0 16px; overflow-wrap: anywhere; }
-.empty { margin: 14vh auto; text-align: center; color: var(--soft); max-width: 34em; }
+.empty { margin: 14vh auto; text-align: center; color: var(--soft); max-width: 40em; text-wrap: balance; }
 ol { list-style: none; margin: 0; padding: 0; display: grid; gap: 16px;
   grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); }
 li { background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden;
