@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import NamedTuple
 
-from filters import optout
 from filters.reasons import Drop, Reason
 from filters.url import host_of
 from transforms import parquet, storage
@@ -132,7 +131,8 @@ class Fetcher:
 
     async def _answer(self, candidate: Candidate) -> Answer:
         if candidate.source.path:
-            return await self._in_thread(_stored_answer, self._run, candidate, self._web.agents)
+            answer = await self._in_thread(_stored_answer, self._run, candidate)
+            return answer if answer.drop is not None else answer._replace(drop=self._web.judge_own_headers(answer))
         page_url = candidate.captions[0].page_url if candidate.captions else ""
         return await self._web.ask(candidate.url, kind="image", page_url=page_url)
 
@@ -148,17 +148,15 @@ def no_answer(url: str) -> Answer:
                   started_s=0.0, duration_s=0.0, bytes_received=0, drop=None)  # fmt: skip
 
 
-def _stored_answer(run: str, candidate: Candidate, agents: Sequence[str]) -> Answer:
-    """The bytes of a stored range, as if they had been asked for just now; its opt-outs hold too."""
+def _stored_answer(run: str, candidate: Candidate) -> Answer:
+    """The bytes of a stored range, as if they had been asked for just now."""
     source = candidate.source
     stored = read_stored(storage.join(run, source.path), source.offset, source.length)
     answer = no_answer(candidate.url)
     if isinstance(stored, Drop):
         return answer._replace(drop=stored)
     headers, body = stored
-    tags = [value for name, value in headers if name.lower() == "x-robots-tag"]
-    drop = optout.judge_headers(tags, agents)
-    return answer._replace(status=200, headers=tuple(headers), body=body, drop=drop)
+    return answer._replace(status=200, headers=tuple(headers), body=body)
 
 
 def _header(answer: Answer, name: str) -> str | None:

@@ -122,12 +122,20 @@ class PoliteWeb:
         wanted = self._settings.opt_outs
         if kind == "page":
             return await self._judge_page_file(answer) if wanted.tdmrep else None
+        drop = self.judge_own_headers(answer)
+        if drop is None and wanted.tdmrep:
+            said = _tdm_header(answer)
+            drop = judge_tdm(said, None, await self._tdm_rules(answer, said), _path(answer))
+        return drop
+
+    def judge_own_headers(self, answer: Answer) -> Drop | None:
+        """What an answer says of being collected by itself, asked for just now or long ago and archived."""
+        wanted = self._settings.opt_outs
         drop = None
         if wanted.x_robots_tag:
             drop = judge_headers(header_values(answer.headers, "x-robots-tag"), self.agents)
         if drop is None and wanted.tdmrep:
-            said = _tdm_header(answer)
-            drop = judge_tdm(said, None, await self._tdm_rules(answer, said), _path(answer))
+            drop = judge_tdm(_tdm_header(answer), None)
         return drop
 
     async def _judge_page_file(self, answer: Answer) -> Drop | None:
