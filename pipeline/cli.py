@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline import __version__
 from pipeline.errors import INTERRUPTED, PairmillError, UsageError
+from pipeline.interrupt import ending_at_once, say_interrupted
 from trainer import arguments
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pairmill: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("\npairmill: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        say_interrupted()
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
@@ -153,12 +154,13 @@ def slice_of(text: str) -> tuple[int, int]:
 def run_command(args: argparse.Namespace) -> int:
     from pipeline import config, layout
     from pipeline.run import run_stages
+    from pipeline.summary import print_summary
 
     settings = config.load(args.config, args.set, args.engine)
     run = args.run_dir or layout.default_run(args.config)
-    complete = run_stages(settings, run, name=args.name, first=args.first, last=args.last, part=args.part,
-                          options=args.options)  # fmt: skip
-    from pipeline.summary import print_summary
+    with ending_at_once():
+        complete = run_stages(settings, run, name=args.name, first=args.first, last=args.last, part=args.part,
+                              options=args.options)  # fmt: skip
 
     print_summary(run, args.name, complete)
     return 0
@@ -187,7 +189,8 @@ def _again(run: str, name: str, stage: str, policy: str | None = None) -> int:
     from pipeline.again import run_again
     from pipeline.summary import print_summary
 
-    run_again(check_run(run), name, stage, policy)
+    with ending_at_once():
+        run_again(check_run(run), name, stage, policy)
     print_summary(run, name, True)
     return 0
 

@@ -1,12 +1,15 @@
 """Runs a Beam pipeline where the configuration says. The only place that knows runners."""
 
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pipeline.config import EngineSettings
 from pipeline.errors import RunError, UsageError
@@ -43,16 +46,22 @@ class Engine:
             detail = failure if failure is not None else caught.drop.detail  # type: ignore[union-attr]
             raise RunError(f"the pipeline failed: {detail}")
 
-    def _runner(self) -> str:
+    def _runner(self) -> FnApiRunner | str:
         # DirectRunner would try to download another runner first: the same local runner, without the download.
-        return "FnApiRunner" if self.is_local else self.settings.runner
+        return local_runner(self.settings.workers) if self.is_local else self.settings.runner
 
     def _arguments(self) -> list[str]:
         if not self.is_local:
             return self._options
-        workers = self.settings.workers
-        mode = "in_memory" if workers == 1 else "multi_processing"
-        return [f"--direct_running_mode={mode}", f"--direct_num_workers={workers}", *self._options]
+        return [f"--direct_num_workers={self.settings.workers}", *self._options]
+
+
+def local_runner(workers: int) -> FnApiRunner:
+    """Beam's local runner: in this process, or with worker processes of our own command."""
+    if workers == 1:
+        return FnApiRunner()
+    command = f"exec {shlex.quote(sys.executable)} -m pipeline.worker"
+    return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command))
 
 
 def attempt(pipeline: beam.Pipeline) -> str | None:

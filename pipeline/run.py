@@ -52,6 +52,8 @@ def run_stages(
         check_before_work(context, chosen)
         check_refusals(context, chosen, first)
         with only_one(run, part), serving_demo(context, chosen, redo=first) as served:
+            if part[1] == 1:
+                storage.sweep_temporary(run)
             if not keep_settings:
                 storage.publish(storage.join(run, "run.yaml"), as_yaml(settings).encode())
             complete = all(do_in_turn(served, stage, redo=first) for stage in chosen)

@@ -52,3 +52,25 @@ def finished(tmp_path_factory) -> Path:
 def finished_copy(finished, tmp_path) -> Path:
     """A copy of it that a test may change."""
     return Path(shutil.copytree(finished, tmp_path / "copy" / "run", copy_function=shutil.copy2))
+
+
+@pytest.fixture
+def call(capsys, monkeypatch, tmp_path):
+    """`call(*words)`: the outcome of a command, in this process (quick) and in the test's own directory.
+
+    An exception that is not for a person fails the test.
+    """
+    from pipeline.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words) -> command.Outcome:
+        capsys.readouterr()
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as end:  # argparse's way
+            code = end.code
+        said = capsys.readouterr()
+        return command.Outcome(code, said.out, said.err, 0.0)
+
+    return run

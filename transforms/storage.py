@@ -152,6 +152,14 @@ def sweep(folder: str, keep: set[str]) -> list[str]:
     return gone
 
 
+def sweep_temporary(folder: str) -> None:
+    """Delete what dead processes left half written in `folder` and below. Nobody else may be writing there."""
+    for path, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(TEMPORARY_PREFIX):
+                delete(os.path.join(path, name))
+
+
 def delete_folder(path: str) -> None:
     """Remove a folder with all that is in it; one that is missing is no error."""
     if os.path.isdir(path):

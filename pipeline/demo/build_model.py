@@ -61,6 +61,7 @@ def train(shards: Path, out: Path, epochs: int) -> None:
         device="cpu",
     )
     train_clip(str(shards), str(out), settings)
+    (out / "train.json").unlink()  # names folders of this machine; the card holds the figures
 
 
 def scorer(model: Path):

@@ -46,6 +46,16 @@ def test_interrupted_with_worker_processes(tmp_path):
 
 
 @pytest.mark.timeout(120)
+def test_workers_and_server_end_with_a_parent_that_is_killed_alone(tmp_path):
+    run = tmp_path / "run"
+    started = Started(demo_words(run, engine__workers="2"))
+    assert started.wait_until(lambda: bool(list((run / "pages").glob("0000-*.parquet"))))
+    started.kill_parent()
+    started.wait(30)
+    assert started.left_behind(10) == []
+
+
+@pytest.mark.timeout(120)
 def test_interrupted_before_the_first_line_is_out(tmp_path):
     """While modules are still being imported."""
     run = tmp_path / "run"

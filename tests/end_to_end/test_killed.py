@@ -35,7 +35,8 @@ def check(found: Round, run: Path, finished: Path) -> None:
     for name in ("shards/main/manifest.json", "manifest/fetch.json", "manifest/pack.main.json"):
         assert (run / name).read_bytes() == (finished / name).read_bytes(), name
     unnamed = {p.name for p in (run / "images").iterdir()} ^ {p.name for p in (finished / "images").iterdir()}
-    assert unnamed == set()  # nothing of the dead attempt is left, temporary files included
+    assert unnamed == set()  # nothing of the dead attempt is left
+    assert list(run.rglob(".tmp-*")) == []
 
 
 def told(moment: Moment, found: Round) -> str:

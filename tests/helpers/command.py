@@ -116,6 +116,10 @@ class Started:
         """To every process of the command's group, as a terminal does."""
         os.killpg(self._process.pid, number)
 
+    def kill_parent(self) -> None:
+        """SIGKILL to the first process alone."""
+        self._process.kill()
+
     def left_behind(self, timeout_s: float = 5) -> list[str]:
         """The command's processes that live on, a moment after its end."""
         end = time.monotonic() + timeout_s

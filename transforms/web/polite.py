@@ -33,7 +33,7 @@ class PoliteWeb:
     """
 
     def __init__(self, settings: WebSettings, own_version: str = "", lookup: Lookup = system_lookup) -> None:
-        self._settings = settings
+        self.settings = settings
         user_agent = settings.user_agent(own_version or _installed_version())
         self._client = Client(settings, user_agent, Resolver(settings, lookup))
         self._schedule = Schedule(settings)
@@ -43,7 +43,7 @@ class PoliteWeb:
     @property
     def agents(self) -> tuple[str, ...]:
         """Those whose no is a no to us."""
-        return self._settings.agents
+        return self.settings.agents
 
     async def __aenter__(self) -> "PoliteWeb":
         await self._client.__aenter__()
@@ -60,14 +60,14 @@ class PoliteWeb:
         if drop is not None:
             return answer_of(url, [Reply(url, drop=drop)])
         wanted = Wanted(self._max_bytes(kind), ACCEPT[kind])
-        answer = await follow(url, partial(self._hop, kind, wanted), self._settings.max_redirects)
+        answer = await follow(url, partial(self._hop, kind, wanted), self.settings.max_redirects)
         if answer.drop is not None:
             return answer
         drop = await self._judge_opt_outs(answer, kind)
         return answer if drop is None else answer._replace(drop=drop, body=b"")
 
     def _max_bytes(self, kind: Kind) -> int:
-        return self._settings.max_image_bytes if kind == "image" else self._settings.max_page_bytes
+        return self.settings.max_image_bytes if kind == "image" else self.settings.max_page_bytes
 
     async def _judge_page(self, page_url: str) -> Drop | None:
         """The rules of the page's host for the page on which an image was found."""
@@ -85,16 +85,16 @@ class PoliteWeb:
         if drop is not None:
             return Reply(url, drop=drop)
         delay_s = await self._robots.crawl_delay_s(url)
-        if delay_s > self._settings.max_crawl_delay_s:
+        if delay_s > self.settings.max_crawl_delay_s:
             return Reply(url, drop=Drop(Reason.CRAWL_DELAY_TOO_LONG, delay_s))
         return await self._in_turn(url, wanted, kind, delay_s)
 
     async def _in_turn(self, url: str, wanted: Wanted, kind: Kind = "image", delay_s: float = 0.0) -> Reply:
         """Ask when the host's turn has come; again after a 429 or 503, when it has come again."""
         name = host_of(url)
-        pace = with_delay(self._settings.pace(name, kind), delay_s)
+        pace = with_delay(self.settings.pace(name, kind), delay_s)
         reply: Reply | None = None
-        for _ in range(self._settings.retries + 1):
+        for _ in range(self.settings.retries + 1):
             async with self._schedule.turn(name, pace) as turn:
                 if turn.drop is not None:
                     return reply or Reply(url, drop=turn.drop)
@@ -107,7 +107,7 @@ class PoliteWeb:
     async def _ask_for_rules(self, url: str, max_bytes: int) -> Answer:
         """robots.txt: the only thing that is asked for without asking robots.txt."""
         wanted = Wanted(max_bytes, "text/plain,*/*;q=0.5", cut=True)
-        return await follow(url, partial(self._plain_hop, wanted), self._settings.robots.max_redirects)
+        return await follow(url, partial(self._plain_hop, wanted), self.settings.robots.max_redirects)
 
     async def _plain_hop(self, wanted: Wanted, url: str) -> Reply:
         drop = self._client.judge_target(url)
@@ -115,11 +115,11 @@ class PoliteWeb:
 
     async def _ask_for_tdmrep(self, url: str, max_bytes: int) -> Answer:
         wanted = Wanted(max_bytes, "application/json,*/*;q=0.5", cut=True)
-        return await follow(url, partial(self._hop, "image", wanted), self._settings.max_redirects)
+        return await follow(url, partial(self._hop, "image", wanted), self.settings.max_redirects)
 
     async def _judge_opt_outs(self, answer: Answer, kind: Kind) -> Drop | None:
         """What the answer says of being collected. What a page says of itself is judged where it is read."""
-        wanted = self._settings.opt_outs
+        wanted = self.settings.opt_outs
         if kind == "page":
             return await self._judge_page_file(answer) if wanted.tdmrep else None
         drop = self.judge_own_headers(answer)
@@ -130,7 +130,7 @@ class PoliteWeb:
 
     def judge_own_headers(self, answer: Answer) -> Drop | None:
         """What an answer says of being collected by itself, asked for just now or long ago and archived."""
-        wanted = self._settings.opt_outs
+        wanted = self.settings.opt_outs
         drop = None
         if wanted.x_robots_tag:
             drop = judge_headers(header_values(answer.headers, "x-robots-tag"), self.agents)

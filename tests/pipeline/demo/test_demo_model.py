@@ -16,7 +16,7 @@ WEIGHTS = MODEL / "open_clip_model.safetensors"
 
 @pytest.fixture(scope="module")
 def found():
-    return measure(scorer(MODEL), pictures=400, seed=99)
+    return measure(scorer(MODEL), pictures=300, seed=99)
 
 
 def test_it_is_small_enough_to_commit():
