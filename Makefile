@@ -25,8 +25,8 @@ install: $(READY) ## make .venv with everything in it
 shards: $(READY) ## the main job: the demo's web becomes validated shards, and a model is trained on them
 	$(VENV)/bin/pairmill run demo --run-dir $(RUN)
 	$(VENV)/bin/pairmill validate $(RUN)/shards/main
-	@test -f $(RUN)/model/train.json || $(VENV)/bin/pairmill train $(RUN)/shards/main --out $(RUN)/model --seconds 45
-	@test -f $(RUN)/model/evaluate.json || $(VENV)/bin/pairmill evaluate $(RUN)/model $(RUN)/shards/main --json $(RUN)/model/evaluate.json
+	@test -f $(RUN)/model/train.json || $(VENV)/bin/pairmill train $(RUN)/shards/main --out $(RUN)/model --model pipeline/demo/model --seconds 120
+	@test -f $(RUN)/model/evaluate.json || $(VENV)/bin/pairmill evaluate $(RUN)/model $(RUN)/shards/main --classes pipeline/demo/classes.json --json $(RUN)/model/evaluate.json
 	@echo "shards  $(RUN)/shards/main"; echo "report  $(RUN)/report.html"; echo "model   $(RUN)/model"
 
 .PHONY: test
@@ -52,7 +52,7 @@ check-demo: shards ## compare the demo's outcome with its truth, reason by reaso
 
 .PHONY: demo-model
 demo-model: $(READY) ## train the demo's CLIP again (up to 40 minutes on 2 cores)
-	$(PY) -m pipeline.demo.build_model
+	$(PY) -m pipeline.demo model --work runs/demo-model
 
 .PHONY: soak
 soak: $(READY) ## all rounds of the kill tests

@@ -2,8 +2,9 @@
 
 import argparse
 import json
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from filters.robots import parse_robots
 from pipeline import __version__, config
 from pipeline.errors import DataError, UsageError
 from pipeline.fetching import check_contact
+from transforms.boundary import Boundary
 from transforms.collect.encoding import decode_page
 from transforms.collect.html import HtmlSettings, found_captions, read_page
 from transforms.collect.language import load_identifier
-from transforms.fetch.image import ImageSettings, Processed, process_image
+from transforms.fetch.image import Processed, process_image
 from transforms.select.settings import CaptionStep, ContactStep, LanguageStep
 from transforms.web.client import Answer
 from transforms.web.loop import run_async
@@ -27,6 +29,7 @@ from transforms.web.settings import Kind
 
 Row = dict[str, Any]
 DEFAULT_CONFIG = "site"
+NOT_IN_A_LINE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 
 
 def inspect_main(args: argparse.Namespace) -> int:
@@ -34,7 +37,7 @@ def inspect_main(args: argparse.Namespace) -> int:
     settings = config.load(args.config or DEFAULT_CONFIG, [*bare_source(args), *args.set])
     inspect = {"page": inspect_pages, "image": inspect_images, "robots": inspect_robots, "caption": inspect_captions}
     for row in inspect[args.thing](args, settings):
-        print(json.dumps(row, ensure_ascii=False), flush=True)
+        print(json_line(row), flush=True)
     return 0
 
 
@@ -43,25 +46,38 @@ def bare_source(args: argparse.Namespace) -> list[str]:
     return [] if args.config else ["collect.crawl.seeds=[http://localhost/]"]
 
 
-def lines_of_input() -> Iterator[str]:
-    for line in sys.stdin:
+def json_line(row: Row) -> str:
+    """One line for every reader: what some of them take for a line's end is escaped, and what no file can hold."""
+    return NOT_IN_A_LINE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(row, ensure_ascii=False))
+
+
+def lines_of_input() -> Iterator[tuple[int, str]]:
+    """(number, line) of standard input. Only a newline ends a line; bytes that are no UTF-8 are replaced."""
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        yield number, line.decode("utf-8", "replace").rstrip("\r\n")
+
+
+def objects_of_input(required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[str, Row]]:
+    """(where, JSON object) of standard input; the named fields hold text. Raises UsageError naming the line."""
+    for number, line in lines_of_input():
         if line.strip():
-            yield line.rstrip("\n")
+            where = f"standard input, line {number}"
+            row = parsed(line, where)
+            missing = [f for f in required if f not in row]
+            if missing:
+                raise UsageError(f"{where}: {', '.join(missing)} missing; expected {', '.join(required)}")
+            for field in (*required, *optional):
+                if not isinstance(row.get(field, ""), str):
+                    raise UsageError(f"{where}: {field} = {json.dumps(row[field])[:60]}: expected text")
+            yield where, row
 
 
-def objects_of_input(fields: Iterable[str]) -> Iterator[Row]:
-    """JSON objects of standard input, each with all of `fields`. Raises UsageError naming the line."""
-    for number, line in enumerate(lines_of_input(), 1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UsageError(f"standard input, line {number}: not JSON: {error}") from error
-        missing = [f for f in fields if not isinstance(row, dict) or f not in row]
-        if missing:
-            raise UsageError(
-                f"standard input, line {number}: {', '.join(missing)} missing; expected {', '.join(fields)}"
-            )
-        yield row
+def parsed(line: str, where: str) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where}: not JSON: {error}") from error
+    return row if isinstance(row, dict) else {}
 
 
 def is_url(text: str) -> bool:
@@ -93,17 +109,17 @@ def inspect_pages(args: argparse.Namespace, settings: config.Settings) -> Iterat
     if args.input != "-":
         yield from page_rows(*page_of(args, settings), settings.collect.html, {})
         return
-    for row in objects_of_input(["url"]):
-        body = row["html"].encode() if "html" in row else read_file(page_path(row))
+    for where, row in objects_of_input(["url"], ["html", "path", "content_type"]):
+        body = row["html"].encode("utf-8", "replace") if "html" in row else read_file(page_path(row, where))
         content_type = row.get("content_type", "")
         content_type = "text/html; charset=utf-8" if "html" in row else content_type
         echoed = {k: v for k, v in row.items() if k not in ("html", "url")}
         yield from page_rows(body, content_type, row["url"], settings.collect.html, echoed)
 
 
-def page_path(row: Row) -> str:
+def page_path(row: Row, where: str) -> str:
     if "path" not in row:
-        raise UsageError(f"{row['url']}: expected the page under html, or its file under path")
+        raise UsageError(f"{where}: expected the page under html, or its file under path")
     return row["path"]
 
 
@@ -135,26 +151,30 @@ def page_rows(body: bytes, content_type: str, url: str, settings: HtmlSettings, 
 
 
 def inspect_images(args: argparse.Namespace, settings: config.Settings) -> Iterator[Row]:
-    for source in lines_of_input() if args.input == "-" else [args.input]:
+    sources = (line for _, line in lines_of_input() if line.strip()) if args.input == "-" else [args.input]
+    for source in sources:
         yield image_row(source, settings)
 
 
 def image_row(source: str, settings: config.Settings) -> Row:
-    if is_url(source):
-        answer = ask(source, settings, "image")
-        outcome = answer.drop or process_image(answer.body, settings.fetch.image)
-    else:
-        outcome = file_outcome(source, settings.fetch.image)
-    return {"source": source} | described(outcome)
+    """What can go wrong with one of many is an outcome too: it must not end the others."""
+    body = asked_bytes(source, settings) if is_url(source) else file_bytes(source)
+    outcome: Processed | Drop | None = body if isinstance(body, Drop) else None
+    with Boundary(source) as caught:
+        outcome = outcome or process_image(body, settings.fetch.image)  # type: ignore[arg-type]
+    return {"source": source} | described(outcome or caught.drop)  # type: ignore[arg-type]
 
 
-def file_outcome(path: str, settings: ImageSettings) -> Processed | Drop:
-    """A file that cannot be read is an outcome too: one of many must not end the others."""
+def asked_bytes(url: str, settings: config.Settings) -> bytes | Drop:
+    answer = ask(url, settings, "image")
+    return answer.body if answer.drop is None else answer.drop
+
+
+def file_bytes(path: str) -> bytes | Drop:
     try:
-        body = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except (OSError, ValueError) as error:
         return Drop(Reason.STORED_RANGE_UNREADABLE, None, getattr(error, "strerror", None) or str(error))
-    return process_image(body, settings)
 
 
 def described(outcome: Processed | Drop) -> Row:
@@ -178,8 +198,8 @@ def described(outcome: Processed | Drop) -> Row:
 
 def inspect_robots(args: argparse.Namespace, settings: config.Settings) -> Iterator[Row]:
     if args.input == "-" and not args.agent:
-        for row in objects_of_input(["robots", "agent", "url"]):
-            yield robots_row(row["robots"].encode(), row["agent"], row["url"], row)
+        for _, row in objects_of_input(["robots", "agent", "url"]):
+            yield robots_row(row["robots"].encode("utf-8", "replace"), row["agent"], row["url"], row)
         return
     if not args.agent or not args.url:
         raise UsageError("inspect robots needs FILE AGENT URL, or JSON lines on standard input")
@@ -197,7 +217,7 @@ def robots_row(body: bytes, agent: str, url: str, echoed: Row) -> Row:
 
 def inspect_captions(args: argparse.Namespace, settings: config.Settings) -> Iterator[Row]:
     identify = load_identifier(settings.collect.language)
-    texts = (line.rstrip("\r\n") for line in sys.stdin) if args.input == "-" else [args.input]
+    texts = (line for _, line in lines_of_input()) if args.input == "-" else [args.input]
     for text in texts:  # an empty line is an empty caption
         caption = normalise_caption(text)
         language, probability = identify(caption) if caption else ("und", 0.0)
