@@ -49,6 +49,7 @@ format: $(READY) ## let ruff put the code in form
 .PHONY: check-demo
 check-demo: shards ## compare the demo's outcome with its truth, reason by reason
 	$(PY) -m pipeline.demo check $(RUN)
+	$(PY) -m pipeline.demo search $(RUN)
 
 .PHONY: demo-model
 demo-model: $(READY) ## train the demo's CLIP again (up to 40 minutes on 2 cores)

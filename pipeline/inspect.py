@@ -159,10 +159,12 @@ def inspect_images(args: argparse.Namespace, settings: config.Settings) -> Itera
 def image_row(source: str, settings: config.Settings) -> Row:
     """What can go wrong with one of many is an outcome too: it must not end the others."""
     body = asked_bytes(source, settings) if is_url(source) else file_bytes(source)
-    outcome: Processed | Drop | None = body if isinstance(body, Drop) else None
+    if isinstance(body, Drop):
+        return {"source": source} | described(body)
     with Boundary(source) as caught:
-        outcome = outcome or process_image(body, settings.fetch.image)  # type: ignore[arg-type]
-    return {"source": source} | described(outcome or caught.drop)  # type: ignore[arg-type]
+        return {"source": source} | described(process_image(body, settings.fetch.image))
+    assert caught.drop is not None
+    return {"source": source} | described(caught.drop)
 
 
 def asked_bytes(url: str, settings: config.Settings) -> bytes | Drop:

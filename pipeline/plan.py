@@ -12,6 +12,7 @@ from pipeline import layout
 from pipeline.config import Settings, as_yaml
 from pipeline.inputs import seeds_of, table_files, warc_files
 from pipeline.manifest import Manifests
+from pipeline.preflight import check_tables
 from pipeline.stages import STAGES
 from transforms import parquet, storage
 from transforms.collect.tables import count_table_rows
@@ -56,6 +57,7 @@ def sources_of(settings: Settings) -> dict[str, Any]:
     if settings.collect.warc is not None:
         sources["warc_files"] = len(warc_files(settings))
     if settings.collect.tables is not None:
+        check_tables(settings)
         files = table_files(settings)
         sources["table_files"] = len(files)
         sources["table_rows"] = sum(count_table_rows(path, settings.collect.tables) for path in files)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.config import Settings
 from pipeline.errors import UsageError
 from pipeline.fetching import check_contact
 from pipeline.inputs import seeds_of, table_files, warc_files
@@ -33,15 +34,19 @@ def check_before_work(c: Any, stages: Sequence[Any]) -> None:
 def check_sources(c: Any) -> None:
     """Seeds are there, tables have their columns, foreign hosts get a contact."""
     warc_files(c.settings)
+    check_tables(c.settings)
     collect = c.settings.collect
-    try:
-        for path in table_files(c.settings):
-            check_table(path, collect.tables)
-    except TableError as error:
-        raise UsageError(str(error)) from error
     if collect.crawl is not None and c.settings.demo is None:
         for seed in seeds_of(c.settings):
             check_contact(seed, c.settings.web)
+
+
+def check_tables(settings: Settings) -> None:
+    try:
+        for path in table_files(settings):
+            check_table(path, settings.collect.tables)  # type: ignore[arg-type]
+    except TableError as error:
+        raise UsageError(str(error)) from error
 
 
 def check_model(score: Any) -> None:
@@ -56,7 +61,7 @@ def check_model(score: Any) -> None:
         raise UsageError(f"score.model: {error}") from error
 
 
-def check_user_rules(settings: Any) -> None:
+def check_user_rules(settings: Settings) -> None:
     for step in settings.select.rules:
         if isinstance(step, UserStep):
             try:

@@ -15,7 +15,7 @@ os.environ["PYTHONPATH"] = str(ROOT / "tests")  # and that worker processes unpi
 from helpers import command, samples  # noqa: E402
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
 

@@ -38,6 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     add("truth", _truth, "write what should become of every image").add_argument("file", type=Path)
     add("warc", _warc, "write pages and images as WARC").add_argument("file", type=Path)
     add("check", _check, "compare a run with the truth").add_argument("run_dir", type=Path, metavar="RUN")
+    add("search", _search, "search a run's shards and judge by the truth").add_argument(
+        "run_dir", type=Path, metavar="RUN"
+    )
     model = commands.add_parser("model", help="train the demo's model anew and measure it")
     model.add_argument("--out", type=Path, default=MODEL)
     model.add_argument("--work", type=Path, required=True, help="folder for the training pairs")
@@ -94,6 +97,12 @@ def _check(options: argparse.Namespace) -> int:
         print(f"wrong: {sentence}")
     print("the run differs from the truth" if wrong else "the run agrees with the truth; the funnel sums")
     return 1 if wrong else 0
+
+
+def _search(options: argparse.Namespace) -> int:
+    from pipeline.demo.search_check import check_search
+
+    return check_search(options.run_dir, _settings(options), MODEL)
 
 
 def _model(options: argparse.Namespace) -> int:
