@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-
 from pipeline.demo.pictures import COLOURS
 from pipeline.demo.settings import DemoSettings
 from pipeline.demo.shapes import SHAPES
@@ -26,7 +25,7 @@ def precision_at_ten(index: Path, settings: DemoSettings) -> dict[str, float]:
         for colour in COLOURS:
             right = {uid.hex() for uid in search_truth(settings, shape, colour)} & known
             if len(right) >= SHOWN:
-                query = f"a {colour} {NOUNS['en'][shape].one}"
+                query = f"{'an' if colour[0] in 'aeiou' else 'a'} {colour} {NOUNS['en'][shape].one}"
                 hits = {hit.key for hit in search(opened, clip, query, SHOWN)}
                 found[query] = len(right & hits) / SHOWN
     return found
