@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 ROW, BAR, LEFT, WIDTH = 30, 18, 190, 900  # pixels
 RIGHT = 120  # room for the number behind a bar
+HEIGHT = 220  # of a histogram
 
 
 def funnel_chart(steps: Sequence[Mapping[str, Any]]) -> str:
@@ -48,39 +50,65 @@ def bar_chart(counts: Mapping[str, int], title: str, css: str = "bar") -> str:
 
 
 def histogram(counts: Mapping[str, Mapping[str, int]], title: str, mark: float | None = None) -> str:
-    """Columns over numeric bins, one series on top of another. `counts`: series → bin → n. `mark`: a line, the cut."""
+    """Columns over numeric bins, one series on top of another. `counts`: series → bin → n. `mark`: a line, the cut.
+
+    Empty bins between others take their place too: the axis is a scale.
+    """
     bins = sorted({b for series in counts.values() for b in series}, key=float)
     if not bins:
         return "<p>Nothing to show.</p>"
-    height, step = 220, (WIDTH - 20) / len(bins)
+    axis = Axis.over([float(b) for b in bins])
     most = max(sum(series.get(b, 0) for series in counts.values()) for b in bins)
-    columns = "".join(_column(counts, b, place, step, most, height) for place, b in enumerate(bins))
-    every = max(1, len(bins) // 12)
-    labels = "".join(f'<text x="{10 + place * step:.1f}" y="{height + 16}">{escape(str(b))}</text>'
-                     for place, b in enumerate(bins) if place % every == 0)  # fmt: skip
-    line = _mark(bins, mark, step, height) if mark is not None else ""
-    return _svg(height + 24, title, columns + labels + line)
+    columns = "".join(_column(counts, b, axis, most) for b in bins)
+    every = max(1, axis.places // 12)
+    labels = "".join(f'<text x="{axis.x(value):.1f}" y="{HEIGHT + 16}">{value:g}</text>'
+                     for value in axis.values()[::every])  # fmt: skip
+    return _svg(HEIGHT + 24, title, columns + labels + (_mark(mark, axis) if mark is not None else ""))
 
 
-def _column(counts: Mapping[str, Mapping[str, int]], bin_: str, place: int, step: float, most: int, height: int) -> str:
-    parts, top = [], float(height)
+class Axis(NamedTuple):
+    """Where a value stands: bins of equal width from `first` on."""
+
+    first: float
+    step: float
+    places: int
+
+    @classmethod
+    def over(cls, values: Sequence[float]) -> "Axis":
+        step = min((b - a for a, b in pairwise(values)), default=1.0)
+        return cls(values[0], step, round((values[-1] - values[0]) / step) + 1)
+
+    @property
+    def width(self) -> float:
+        return (WIDTH - 20) / self.places
+
+    def x(self, value: float) -> float:
+        return 10 + (value - self.first) / self.step * self.width
+
+    def values(self) -> list[float]:
+        return [round(self.first + place * self.step, 6) for place in range(self.places)]
+
+
+def _column(counts: Mapping[str, Mapping[str, int]], bin_: str, axis: Axis, most: int) -> str:
+    parts, top = [], float(HEIGHT)
     for css, series in counts.items():
-        size = series.get(bin_, 0) / most * (height - 10)
+        size = series.get(bin_, 0) / most * (HEIGHT - 10)
         top -= size
         if size:
             tip = f"{bin_}: {series[bin_]:,} {css}"
-            box = f'x="{10 + place * step:.1f}" y="{top:.1f}" width="{max(1, step - 2):.1f}" height="{size:.1f}"'
+            box = (
+                f'x="{axis.x(float(bin_)):.1f}" y="{top:.1f}" width="{max(1, axis.width - 2):.1f}" height="{size:.1f}"'
+            )
             parts.append(f'<rect class="{css}" {box}><title>{escape(tip)}</title></rect>')
     return "".join(parts)
 
 
-def _mark(bins: Sequence[str], mark: float, step: float, height: int) -> str:
-    each = float(bins[1]) - float(bins[0]) if len(bins) > 1 else 1.0
-    x = 10 + (mark - float(bins[0])) / each * step
+def _mark(mark: float, axis: Axis) -> str:
+    x = axis.x(mark)
     if not 0 <= x <= WIDTH:
         return ""
-    line = f'<line class="cut" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}"/>'
-    return f'{line}<text x="{x + 4:.1f}" y="12">cut {mark}</text>'
+    line = f'<line class="cut" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{HEIGHT}"/>'
+    return f'{line}<text x="{x - 4:.1f}" y="12" text-anchor="end">cut {mark}</text>'
 
 
 def _text(x: float, y: float, text: str) -> str:
