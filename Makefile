@@ -31,7 +31,6 @@ shards: $(READY) ## the main job: the demo's web becomes validated shards, and a
 
 .PHONY: test
 test: $(READY) ## lint, types and every test but the long rounds
-	bash tests/prepare.sh
 	$(MAKE) --no-print-directory lint
 	$(PY) -m pytest -m 'not soak' --durations=15
 
@@ -57,7 +56,6 @@ demo-model: $(READY) ## train the demo's CLIP again (up to 40 minutes on 2 cores
 
 .PHONY: soak
 soak: $(READY) ## all rounds of the kill tests
-	bash tests/prepare.sh
 	$(PY) -m pytest -m soak --timeout 3600 -s
 
 .PHONY: bench-sites

@@ -2,16 +2,17 @@
 
 import argparse
 import json
-import logging
 import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline import __version__
-from pipeline.errors import INTERRUPTED, PairmillError, UsageError
+from pipeline.errors import FAILED, INTERRUPTED, PairmillError, UsageError
 from pipeline.interrupt import ending_at_once, say_interrupted
+from pipeline.logs import tell_errors_only
 from trainer import arguments
+from transforms.trouble import Trouble
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 STAGES = ("collect", "fetch", "score", "select", "pack")
@@ -19,7 +20,7 @@ STAGES = ("collect", "fetch", "score", "select", "pack")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script. Returns the exit code: 0, 1, 2, 3 or 130."""
-    logging.getLogger().setLevel(logging.ERROR)  # libraries that tell what they did not find, at import
+    tell_errors_only()  # some libraries tell at import what they did not find
     words = list(sys.argv[1:] if argv is None else argv)
     words, options = split_options(words)
     args = build_parser().parse_args(words)
@@ -29,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PairmillError as error:
         print(f"pairmill: {error}", file=sys.stderr)
         return error.exit_code
+    except Trouble as error:
+        print(f"pairmill: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         say_interrupted()
         return INTERRUPTED

@@ -1,6 +1,5 @@
 """Runs a Beam pipeline where the configuration says. The only place that knows runners."""
 
-import logging
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pipeline.config import EngineSettings
 from pipeline.errors import RunError, UsageError
+from pipeline.logs import tell_errors_only
 from transforms.boundary import Boundary
 
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
@@ -36,7 +36,7 @@ class Engine:
 
     def run(self, build: Callable[[beam.Pipeline], Any]) -> None:
         """Raises RunError where the pipeline fails."""
-        _quiet_beam()
+        tell_errors_only()
         pipeline = beam.Pipeline(runner=self._runner(), options=PipelineOptions(self._arguments()))
         build(pipeline)
         failure = None
@@ -85,12 +85,3 @@ def last_line(error: BaseException) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     named = [line for line in lines if "Error" in line.split(":")[0] and not line.startswith(" ")]
     return (named or lines or [repr(error)])[-1].split(" [while running")[0]
-
-
-def _quiet_beam() -> None:
-    """Beam logs every step of its own life; a person needs our lines and its errors."""
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    logging.getLogger().setLevel(logging.ERROR)
-    handler_missing = not logging.getLogger("pairmill").handlers
-    if handler_missing:
-        logging.getLogger("pairmill").addHandler(logging.StreamHandler(sys.stderr))

@@ -25,4 +25,5 @@ class RunError(PairmillError):
     exit_code = 3
 
 
+FAILED = RunError.exit_code
 INTERRUPTED = 130

@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,17 +12,17 @@ from pipeline import layout
 from pipeline.config import Settings, content
 from pipeline.crawl import crawl
 from pipeline.engine import Engine
-from pipeline.errors import UsageError
+from pipeline.errors import DataError, UsageError
 from pipeline.fetching import fetch, fetch_facts
-from pipeline.inputs import table_files, warc_files
+from pipeline.inputs import seeds_of, table_files, warc_files
 from pipeline.manifest import Manifests, Stamp, digest_of, digest_of_input, outputs_of
 from pipeline.packing import finish_shards
 from pipeline.progress import Progress
 from transforms import storage
 from transforms.collect.transform import Collect, collect_steps
 from transforms.pack.transform import Pack
-from transforms.parquet import count_rows
-from transforms.records import Unit
+from transforms.parquet import count_rows, read_all
+from transforms.records import CrawlPage, Reject, Unit
 from transforms.score.transform import ScoreParts
 from transforms.select.transform import Select
 
@@ -81,7 +82,10 @@ def collect_stamp(c: Context) -> Stamp:
     if c.settings.demo is not None:
         settings["demo"] = content(c.settings.demo)
     files = [*warc_files(c.settings), *table_files(c.settings)]
-    return Stamp(settings, {path: digest_of_input(path) for path in files})
+    inputs = {f"{place:05d} {os.path.basename(path)}": digest_of_input(path) for place, path in enumerate(files)}
+    if collect.crawl is not None:
+        inputs["seeds"] = digest_of(seeds_of(c.settings))
+    return Stamp(settings, inputs)
 
 
 def input_units(c: Context) -> list[Unit]:
@@ -110,7 +114,18 @@ def collect_facts(c: Context) -> dict[str, Any]:
     folder = storage.join(c.run, layout.CANDIDATES)
     parts = storage.list_names(folder, "part-*.parquet")
     counts = {"candidates": sum(count_rows(storage.join(folder, n)) for n in parts)}
+    if not counts["candidates"]:
+        raise DataError(f"collect: nothing was found that could be asked for: {what_was_found(c.run)}")
     return _facts(outputs_of(folder, parts), counts) | {"steps": collect_steps(c.settings.collect)}
+
+
+def what_was_found(run: str) -> str:
+    """Pages by outcome and rejects by reason, as a line."""
+    pages = Counter(row.reason or "read" for row in read_all(storage.join(run, layout.PAGES), "*.parquet", CrawlPage))
+    rejects = Counter(row.reason for row in read_all(storage.join(run, layout.REJECTS), "*.parquet", Reject))
+    parts = [f"pages: {reason} {n}" for reason, n in pages.most_common(4)]
+    parts += [f"rejects: {reason} {n}" for reason, n in rejects.most_common(4)]
+    return ", ".join(parts) or "no page and no row"
 
 
 def _facts(outputs: dict[str, str], counts: dict[str, int]) -> dict[str, Any]:

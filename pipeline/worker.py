@@ -3,12 +3,14 @@
 Started by its name (`python -m pipeline.worker`); nothing imports it.
 """
 
-import logging
 import os
 import runpy
 import signal
+import sys
 import threading
 import time
+
+from pipeline.logs import WithoutTrouble, tell_errors_only
 
 BEAM_WORKER = "apache_beam.runners.worker.sdk_worker_main"
 POLL_S = 0.5
@@ -23,6 +25,7 @@ def end_with(parent: int) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    logging.getLogger().setLevel(logging.ERROR)  # libraries that tell what they did not find, at import
+    sys.stderr = WithoutTrouble(sys.stderr)
+    tell_errors_only()
     threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     runpy.run_module(BEAM_WORKER, run_name="__main__", alter_sys=True)

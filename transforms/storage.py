@@ -6,8 +6,10 @@ a temporary name, synced, then renamed. Readers never see temporary names.
 
 import fnmatch
 import hashlib
+import io
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -132,6 +134,23 @@ def publish(path: str, data: bytes, *, keep_first: bool = False) -> None:
     """Write `data` whole under `path`."""
     with publishing(path, keep_first=keep_first) as file:
         file.write(data)
+
+
+@contextmanager
+def scratch_errors() -> Iterator[None]:
+    """Turns what a full disk says about a temporary file into a StorageError."""
+    try:
+        yield
+    except OSError as error:
+        place = tempfile.gettempdir()
+        raise StorageError(f"cannot write in {place}: {error.strerror}; free some space and run again") from error
+
+
+@contextmanager
+def scratch_file() -> Iterator[io.BufferedRandom]:
+    """A nameless file that is gone when the block ends. Raises StorageError where its disk is full."""
+    with scratch_errors(), tempfile.TemporaryFile() as file:
+        yield file
 
 
 def delete(path: str) -> None:

@@ -25,13 +25,13 @@ def test_two_slices_at_once_give_the_shards_of_one_run(finished, tmp_path, diges
 
 
 @pytest.mark.timeout(300)
-def test_one_slice_alone_fetches_its_share_and_says_what_is_missing(finished_copy):
+def test_one_slice_alone_fetches_its_share_and_says_what_is_missing(call, finished_copy):
     """Of three tasks, slice 1 of 2 has the second."""
     for path in image_parts(finished_copy):
         path.unlink()
     for name in ("fetch", "score", "select.main", "pack.main"):
         (finished_copy / f"manifest/{name}.json").unlink()
-    outcome = pairmill(*demo_words(finished_copy, "--part", "1/2"))
+    outcome = call(*demo_words(finished_copy, "--part", "1/2"))
     assert outcome.code == 0, outcome.err
     assert "this slice is done; the run is complete when the other slices are" in outcome.out
     assert {path.name.split("-")[1] for path in image_parts(finished_copy)} == {"00001"}

@@ -16,6 +16,7 @@ from pipeline.progress import Progress
 from pipeline.run import refusal, run_stages, stages_between
 from pipeline.stages import STAGES, Context, collect_stamp
 from transforms import storage
+from transforms.fetch.commit import Spool
 
 WHOLE = (0, 1)
 
@@ -144,20 +145,39 @@ def small_files(limit_bytes: int):
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
 
 
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("limit_bytes", [2_000, 60_000])
-def test_a_disk_that_fills_up_is_a_message_and_the_run_goes_on_later(finished, tmp_path, limit_bytes):
-    """At once, while pages are written; or later, at the first tar of images."""
-    run = tmp_path / "run"
+def check_full_disk(run, limit_bytes: int) -> None:
     failed = pairmill(*demo_words(run), preexec=small_files(limit_bytes))
     assert failed.code == 3, failed.err
     assert "Traceback" not in failed.err
     last = failed.err.splitlines()[-1]
     assert last.startswith("pairmill: ")
     assert "free some space and run again" in last
+
+
+def test_a_disk_that_is_full_at_once_is_a_message(tmp_path):
+    check_full_disk(tmp_path / "run", 2_000)
+
+
+@pytest.mark.timeout(240)
+def test_a_disk_that_fills_up_is_a_message_and_the_run_goes_on_later(finished, tmp_path):
+    """At the first tar of images."""
+    run = tmp_path / "run"
+    check_full_disk(run, 60_000)
+    assert (run / "images").exists()
     outcome = pairmill(*demo_words(run))
     assert outcome.code == 0, outcome.err
     assert (run / "shards/main/manifest.json").read_bytes() == (finished / "shards/main/manifest.json").read_bytes()
+
+
+def test_a_full_disk_under_a_spool_is_no_fault_of_the_image():
+    """It must not become a row's internal error, which would be final."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    try:
+        with pytest.raises(storage.StorageError, match="free some space"), Spool(10) as spool:
+            spool.put(bytes(16), bytes(100_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_run_whose_directory_goes_away_is_a_message(tmp_path, call, monkeypatch):
@@ -205,7 +225,7 @@ def test_run_again_uses_the_runs_own_settings(call, finished_copy, tmp_path):
     assert outcome.code == 0, outcome.err
     assert call("pack", finished_copy, "--name", "short_1").code == 0
     shards = json.loads((finished_copy / "shards/short_1/manifest.json").read_text())
-    assert 0 < shards["samples"]
+    assert shards["samples"] > 0
     assert all(shard["samples"] <= 40 for shard in shards["shards"])  # pack.samples_per_shard of run.yaml
 
 

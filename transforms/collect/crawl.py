@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
@@ -43,7 +42,7 @@ async def crawl_task(run: str, round_: int, task: int, web: WebSettings, html: H
 
 async def _crawl_part(folder: str, name: str, urls: Sequence[str], web: PoliteWeb, html: HtmlSettings) -> None:
     answers = await asyncio.gather(*(web.ask(url, kind="page") for url in urls))
-    with tempfile.TemporaryFile() as file:
+    with storage.scratch_file() as file:
         pages = _write_warc(file, answers, html)
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()

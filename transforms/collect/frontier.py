@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from filters.rules import Rules
+from filters.rules import Rules, operational
 from filters.url import host_of, in_domain, normalise_url
 from transforms import storage
 
@@ -31,8 +31,9 @@ _PATH = re.compile(r"[a-z]+://[^/?#]*([^?#]*)\??([^#]*)")
 class CrawlSettings(Rules):
     """A polite crawl from seeds, in rounds: the pages of a round are known before it begins."""
 
-    seeds: list[str] = Field([])  # urls
-    seed_file: str | None = None  # one url a line; # starts a comment
+    # What the seeds are is an input of the crawl, as a table is; where they stand changes nothing.
+    seeds: list[str] = operational([])  # urls
+    seed_file: str | None = operational(None)  # one url a line; # starts a comment
     scope: Literal["host", "domain", "prefix", "any"] = "host"  # of the seeds; "domain": and their subdomains
     include: list[str] = Field([])  # regular expressions; a url must match one, where there are any
     exclude: list[str] = Field([])  # regular expressions; a url that matches one is left out

@@ -15,6 +15,7 @@ from transforms.collect.image_urls import SourceSet, best_url, is_lazy, lazy_url
 from transforms.collect.licence import PageLicence, read_licences
 from transforms.collect.surroundings import Surroundings, surroundings
 
+PERMALINK_MARKS = " \u00b6"  # the pilcrow that documentation tools hang on every caption
 MAX_CAPTION_NODES = 2_000  # of one figcaption; the rest of a longer one is not read
 MAX_SOURCES = 64  # of one picture
 SHOWN_OF_DATA_URL = 64  # characters; the url is dropped for its scheme, whatever it holds
@@ -248,7 +249,7 @@ def _figcaptions(tree: LexborHTMLParser) -> dict[int, str]:
     for node in tree.css("figcaption"):
         figure = surroundings(node).figure
         if figure is not None and figure not in captions:
-            captions[figure] = clean_text(_shown_text(node))
+            captions[figure] = clean_text(_shown_text(node)).rstrip(PERMALINK_MARKS)
     return captions
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from filters.rules import Rules
+from filters.rules import Rules, operational
 from filters.url import UrlRules
 from transforms.collect.frontier import CrawlSettings
 from transforms.collect.html import HtmlSettings
@@ -15,7 +15,7 @@ from transforms.collect.tables import TableSettings
 class WarcSettings(Rules):
     """WARC files as a source: Common Crawl's, ours, or any other tool's."""
 
-    paths: list[str] = Field(min_length=1)  # files or globs
+    paths: list[str] = operational(min_length=1)  # files or globs
     images: Literal["ignore", "prefer", "only"] = "ignore"  # take images from the archive; "only" asks nobody
 
 

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import zstandard
 from pydantic import Field
 
-from filters.rules import Rules
+from filters.rules import Rules, operational
 from transforms import parquet, storage
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "parquet", "txt"]
@@ -51,7 +51,7 @@ class TableError(ValueError):
 class TableSettings(Rules):
     """Url tables as a source."""
 
-    paths: list[str] = Field(min_length=1)  # files or globs; ** matches any number of folders
+    paths: list[str] = operational(min_length=1)  # files or globs; ** matches any number of folders
     format: Format = "auto"  # by the ending, which .gz or .zst may follow
     separator: str | None = Field(None, min_length=1, max_length=1)  # of csv and tsv; else a comma, a tab
     columns: list[str] | None = None  # their names, for a csv or tsv without a header line

@@ -29,11 +29,14 @@ class Spool:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._file.close()
+        with storage.scratch_errors():
+            self._file.close()
 
     def put(self, uid: bytes, data: bytes) -> None:
-        self._file.seek(self._end)
-        self._file.write(data)
+        """Raises StorageError where the disk is full."""
+        with storage.scratch_errors():
+            self._file.seek(self._end)
+            self._file.write(data)
         self._places[uid] = (self._end, len(data))
         self._end += len(data)
 
@@ -51,7 +54,7 @@ def commit_part(
     folder: str, stem: str, rows: Sequence[tuple[Image, str]], spool: Spool, log: Sequence[FetchLog]
 ) -> None:
     """Publish a part: (row, file extension of its image) in plan order. Raises StorageError."""
-    with tempfile.TemporaryFile() as file:
+    with storage.scratch_file() as file:
         images = _write_tar(file, rows, spool)
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -315,3 +315,9 @@ def test_a_page_is_cut_at_its_limit():
 
 def urls_of(page):
     return [image.url for image in page.images]
+
+
+def test_a_permalink_mark_is_no_part_of_a_figcaption():
+    html = '<figure><img src="a.png"><figcaption>Rescale and resize<a class="headerlink" href="#a">¶</a></figcaption></figure>'
+    page = read_page(html, "http://h.example/", HtmlSettings())
+    assert page.images[0].captions == (("figcaption", "Rescale and resize"),)

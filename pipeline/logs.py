@@ -1,0 +1,60 @@
+"""What libraries log: their errors go to standard error, and the story of their lives nowhere."""
+
+import io
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+from transforms.trouble import Trouble
+
+
+class Errors(logging.Handler):
+    """Errors to standard error, one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        if not is_trouble(text):
+            print(text, file=sys.stderr, flush=True)
+
+
+class WithoutTrouble(io.TextIOBase):
+    """A stream for a worker's standard error: Beam prints the traceback of everything that ends it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return len(text) if is_trouble(text) else self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+def is_trouble(text: str) -> bool:
+    """Whether a text tells of what ends the run as a message of ours: nobody needs its traceback before."""
+    return re.search(rf"\b({'|'.join(names_of(Trouble))}): ", text) is not None
+
+
+def names_of(kind: type[Exception]) -> Iterator[str]:
+    """The names of an exception and of all its subclasses: workers hand them on as text."""
+    yield kind.__name__
+    for subclass in kind.__subclasses__():
+        yield from names_of(subclass)
+
+
+def tell_errors_only() -> None:
+    """In this process, from now on."""
+    root = logging.getLogger()
+    if not any(isinstance(handler, Errors) for handler in root.handlers):
+        root.addHandler(Errors())  # a root logger that has a handler gets no other one from libraries
+    root.setLevel(logging.ERROR)
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    # Worker processes write to our standard error themselves; this logger would say it all again.
+    logging.getLogger("apache_beam.runners.portability.fn_api_runner.worker_handlers").setLevel(logging.CRITICAL)
+    logging.getLogger("apache_beam.runners.portability.local_job_service").setLevel(logging.CRITICAL)

@@ -1,0 +1,195 @@
+"""A crawl in rounds over a real server: budgets by sort order, parts that are never asked twice, rounds that go on."""
+
+import asyncio
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from helpers.raw_server import RawServer, http
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import config
+from pipeline.crawl import committed_names, crawl, frontier_tasks, in_turn, write_frontier
+from pipeline.engine import Engine
+from pipeline.progress import Progress
+from transforms import parquet
+from transforms.collect.frontier import CrawlSettings
+from transforms.records import CrawlPage, CrawlTarget
+
+HTML = "Content-Type: text/html; charset=utf-8"
+
+
+def page(*links: str) -> bytes:
+    return http(200, "".join(f'<a href="{link}">x</a>' for link in links).encode(), HTML)
+
+
+# Two hosts, linked; every page is at most two links from a front page.
+SITE = {
+    "a.test/": page("/1", "/2", "/9", "http://b.test/", "http://elsewhere.example/", "/picture.jpg"),
+    "a.test/1": page("/1/1", "/1/2", "/", "#here"),
+    "a.test/2": page("/2/1", "/1"),
+    "a.test/1/1": page(),
+    "a.test/1/2": page("/1/2?page=2"),
+    "a.test/1/2?page=2": page(),
+    "a.test/2/1": page(),
+    "b.test/": page("/x", "http://a.test/1", "/private/x"),
+    "b.test/x": page(),
+    "b.test/robots.txt": http(200, b"User-agent: *\nDisallow: /private/\n", "Content-Type: text/plain"),
+}
+PAGES = {f"http://{name}" for name in SITE if not name.endswith(".txt")} - {"http://a.test/1/2?page=2"}
+
+
+@contextmanager
+def serving(routes):
+    """The server in a thread of its own: the crawl is no coroutine."""
+    loop, server = asyncio.new_event_loop(), RawServer(routes)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
+    try:
+        yield server
+    finally:
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture
+def site():
+    with serving(SITE) as server:
+        yield server
+
+
+def run_crawl(run: Path, server: RawServer, **changes) -> None:
+    data = {
+        "collect": {"crawl": {"seeds": ["http://a.test/", "http://b.test/"], "pages_per_part": 2, **changes}},
+        "web": {
+            "connect_to": {"*.test:80": f"127.0.0.1:{server.port}"},
+            "hosts": [{"pattern": "*", "at_once": 4, "gap_s": 0}],
+        },
+    }
+    settings = config.parse(data, "test")
+    with Progress() as progress:
+        crawl(str(run), settings, Engine(settings.engine), progress)
+
+
+def seen(run: Path) -> dict[str, CrawlPage]:
+    pages = list(parquet.read_all(str(run / "pages"), "*.parquet", CrawlPage))
+    assert len(pages) == len({p.url for p in pages})  # nothing twice
+    return {p.url: p for p in pages}
+
+
+def asked(server: RawServer) -> list[str]:
+    """The pages that the server was asked for; its own files are another matter."""
+    urls = [f"http://{r.host}{r.path}" for r in server.log]
+    return [u for u in urls if not u.endswith(("/robots.txt", "/tdmrep.json"))]
+
+
+def test_every_page_is_asked_once_in_rounds(site, tmp_path):
+    run_crawl(tmp_path, site)
+    pages = seen(tmp_path)
+    assert {url for url, page in pages.items() if not page.reason} >= PAGES
+    assert pages["http://a.test/9"].reason == "http_status"
+    assert pages["http://b.test/private/x"].reason == "robots"
+    assert "http://b.test/private/x" not in asked(site)
+    assert sorted(asked(site)) == sorted(set(asked(site)))
+    assert not [url for url in pages if "elsewhere" in url or url.endswith(".jpg")]
+    rounds = {name.split("-")[0] for name in committed_names(str(tmp_path / "pages"))}
+    assert rounds == {"0000", "0001", "0002", "0003"}  # the last one has the second page of 1/2
+
+
+def test_a_finished_crawl_asks_nothing(site, tmp_path):
+    run_crawl(tmp_path, site)
+    before, names = len(site.log), committed_names(str(tmp_path / "pages"))
+    run_crawl(tmp_path, site)
+    assert len(site.log) == before
+    assert committed_names(str(tmp_path / "pages")) == names
+
+
+def test_a_lost_part_is_asked_again_and_nothing_else(site, tmp_path):
+    """As after a crash in the last round: its WARC stands there, uncommitted."""
+    run_crawl(tmp_path, site)
+    lost = tmp_path / "pages" / sorted(p.name for p in (tmp_path / "pages").glob("0002-*.parquet"))[0]
+    urls = [p.url for p in parquet.read_rows(str(lost), CrawlPage)]
+    lost.unlink()
+    before, pages = len(asked(site)), seen(tmp_path)
+    run_crawl(tmp_path, site)
+    assert sorted(asked(site)[before:]) == sorted(urls)
+    assert {u: p._replace(warc="", warc_sha256="") for u, p in seen(tmp_path).items() if u in pages} == {
+        u: p._replace(warc="", warc_sha256="") for u, p in pages.items()
+    }
+    files = {p.name for p in (tmp_path / "pages").iterdir() if p.is_file()}
+    assert files == committed_names(str(tmp_path / "pages"))  # the stray WARC is swept
+
+
+def test_a_frontier_that_was_half_written_is_written_again(site, tmp_path):
+    run_crawl(tmp_path, site, max_depth=0)
+    plan = tmp_path / "pages/plan"
+    (plan / "0001-00003.parquet").write_bytes(b"half")
+    run_crawl(tmp_path, site, max_depth=0)
+    assert frontier_tasks(str(tmp_path / "pages"), 1) is None
+    assert frontier_tasks(str(tmp_path / "pages"), 0) is not None
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"max_depth": 0}, {"http://a.test/", "http://b.test/"}),
+    ({"max_pages": 4}, {"http://a.test/", "http://b.test/", "http://a.test/1", "http://a.test/2"}),
+    ({"max_pages_per_host": 2, "max_depth": 1}, {"http://a.test/", "http://a.test/1", "http://b.test/", "http://b.test/private/x"}),
+    ({"exclude": ["a.test/1", "/9", "private"]}, {"http://a.test/", "http://a.test/2", "http://a.test/2/1", "http://b.test/", "http://b.test/x"}),
+])  # fmt: skip
+def test_budgets_cut_by_sort_order(site, tmp_path, changes, expected):
+    run_crawl(tmp_path, site, **changes)
+    assert set(seen(tmp_path)) == expected
+
+
+def test_a_server_that_is_not_there_gives_rows_with_a_reason(tmp_path):
+    with serving({}) as server:
+        pass
+    run_crawl(tmp_path, server)
+    assert {page.reason for page in seen(tmp_path).values()} <= {"connect_failed", "robots_unavailable"}
+    assert len(seen(tmp_path)) == 2
+
+
+# frontiers
+
+hosts = st.dictionaries(
+    st.sampled_from(["a.example", "b.example", "c.example"]), st.lists(st.integers(0, 99), min_size=1, unique=True)
+).map(lambda found: {h: [f"http://{h}/{n:02d}" for n in numbers] for h, numbers in found.items()})
+
+
+@given(hosts)
+def test_hosts_take_turns_and_keep_their_order(found):
+    """Brute force: the n-th page of a host stands before the (n+1)-th page of any other one."""
+    turns = list(in_turn(found))
+    assert sorted(turns) == sorted(url for urls in found.values() for url in urls)
+    rank = {url: sorted(urls).index(url) for urls in found.values() for url in urls}
+    assert [rank[url] for url in turns] == sorted(rank[url] for url in turns)
+
+
+def test_a_host_belongs_to_one_task_and_parts_are_bounded(tmp_path):
+    urls = [f"http://h{host}.example/{n}" for host in range(9) for n in range(7)]
+    settings = CrawlSettings(tasks=4, pages_per_part=5)
+    tasks = write_frontier(str(tmp_path), 3, urls, settings)
+    assert frontier_tasks(str(tmp_path), 3) == tasks
+    owners: dict[str, set[str]] = {}
+    rows = 0
+    for path in sorted((tmp_path / "plan").glob("0003-*.parquet")):
+        targets = list(parquet.read_rows(str(path), CrawlTarget))
+        rows += len(targets)
+        parts = [target.part for target in targets]
+        assert parts == sorted(parts)
+        assert max(parts.count(part) for part in parts) <= 5
+        for target in targets:
+            owners.setdefault(target.url.split("/")[2], set()).add(path.name)
+    assert rows == len(urls)
+    assert {len(names) for names in owners.values()} == {1}
+
+
+def test_a_frontier_does_not_follow_the_order_of_arrival(tmp_path, digest_of_folder):
+    urls = [f"http://h{n % 5}.example/{n}" for n in range(40)]
+    write_frontier(str(tmp_path / "a"), 0, urls, CrawlSettings())
+    write_frontier(str(tmp_path / "b"), 0, reversed(urls), CrawlSettings())
+    assert digest_of_folder(tmp_path / "a") == digest_of_folder(tmp_path / "b")
