@@ -18,6 +18,7 @@ from pipeline.inputs import seeds_of, table_files, warc_files
 from pipeline.manifest import Manifests, Stamp, digest_of, digest_of_input, outputs_of
 from pipeline.packing import finish_shards
 from pipeline.progress import Progress
+from pipeline.report.tables import reasons_text
 from transforms import storage
 from transforms.collect.transform import Collect, collect_steps
 from transforms.pack.transform import Pack
@@ -123,9 +124,8 @@ def what_was_found(run: str) -> str:
     """Pages by outcome and rejects by reason, as a line."""
     pages = Counter(row.reason or "read" for row in read_all(storage.join(run, layout.PAGES), "*.parquet", CrawlPage))
     rejects = Counter(row.reason for row in read_all(storage.join(run, layout.REJECTS), "*.parquet", Reject))
-    parts = [f"pages: {reason} {n}" for reason, n in pages.most_common(4)]
-    parts += [f"rejects: {reason} {n}" for reason, n in rejects.most_common(4)]
-    return ", ".join(parts) or "no page and no row"
+    parts = [f"{what}: {reasons_text(counts)}" for what, counts in (("pages", pages), ("rejects", rejects)) if counts]
+    return "; ".join(parts) or "no page and no row"
 
 
 def _facts(outputs: dict[str, str], counts: dict[str, int]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ def test_a_table_without_captions(tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["run", "urls", "--run-dir", str(run), "--set", f"collect.tables.paths=[{table}]"]) == 1
     said = capsys.readouterr().err
-    assert "rejects: caption_empty 1, rejects: caption_is_file_name 1" in said
+    assert "rejects: caption_empty 1, caption_is_file_name 1" in said
     assert not (run / "manifest/collect.json").exists()
 
 
