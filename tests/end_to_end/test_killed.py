@@ -3,10 +3,13 @@
 import json
 import os
 import random
+import shutil
+import signal
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from helpers.command import Started, demo_words
 from helpers.kill import (
     Moment,
     Round,
@@ -69,6 +72,24 @@ def test_killed_in_the_middle_of_fetching(finished, tmp_path):
 @pytest.mark.timeout(300)
 def test_killed_at_a_random_moment_and_resumed_with_another_timeout(finished, tmp_path):
     one_round(1, after_share(random.Random(SEED + 1), whole_s(finished) + 3), finished, tmp_path)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("folder", ["selection/main", "shards/main"])
+def test_killed_while_deciding_and_while_packing(call, finished, finished_copy, digest_of_folder, folder):
+    """As soon as the stage has made its folder."""
+    for label in ("select.main", "pack.main"):
+        (finished_copy / f"manifest/{label}.json").unlink()
+    shutil.rmtree(finished_copy / "selection")
+    shutil.rmtree(finished_copy / "shards")
+    started = Started(demo_words(finished_copy))
+    assert started.wait_until((finished_copy / folder).exists)
+    started.signal(signal.SIGKILL)
+    started.wait()
+    outcome = call(*demo_words(finished_copy))
+    assert outcome.code == 0, outcome.err
+    assert digest_of_folder(finished_copy / "shards") == digest_of_folder(finished / "shards")
+    assert list(finished_copy.rglob(".tmp-*")) == []
 
 
 @pytest.mark.soak
