@@ -102,3 +102,9 @@ def test_the_schema_is_json_and_strict():
     schema = json.loads(json.dumps(config.schema()))
     assert schema["additionalProperties"] is False
     assert "rules" in schema["$defs"]["SelectSettings"]["properties"]
+
+
+def test_one_figure_of_a_pace_can_be_set_alone():
+    settings = config.load("urls", ["web.images.gap_s=0.5"])
+    assert (settings.web.images.at_once, settings.web.images.gap_s) == (2, 0.5)
+    assert settings.web.pace("h.example", "page").gap_s == 1.0

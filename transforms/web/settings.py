@@ -53,6 +53,20 @@ class Pace(Rules):
     gap_s: float = operational(..., ge=0)  # between the starts of two requests
 
 
+class ImagePace(Pace):
+    """Images: two at once, at most ten a second."""
+
+    at_once: int = operational(2, ge=1)
+    gap_s: float = operational(0.1, ge=0)
+
+
+class PagePace(Pace):
+    """Pages: one at once, a second apart."""
+
+    at_once: int = operational(1, ge=1)
+    gap_s: float = operational(1.0, ge=0)
+
+
 class HostPace(Rules):
     """Another pace for the hosts that a pattern names, such as `*.example.org`."""
 
@@ -69,8 +83,8 @@ class WebSettings(Rules):
     robots: RobotsSettings = RobotsSettings()
     opt_outs: OptOutSettings = OptOutSettings()
     timeouts: Timeouts = operational(Timeouts())
-    images: Pace = operational(Pace(at_once=2, gap_s=0.1))  # at most ten a second
-    pages: Pace = operational(Pace(at_once=1, gap_s=1.0))
+    images: ImagePace = operational(ImagePace())
+    pages: PagePace = operational(PagePace())
     hosts: list[HostPace] = operational([])  # the first that matches counts
     max_crawl_delay_s: float = Field(default=30, ge=0)
     max_host_hours: float = Field(default=72, gt=0)
