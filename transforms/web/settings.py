@@ -3,10 +3,10 @@
 import ipaddress
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ada_url import URL
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from filters.rules import Rules, operational
 
@@ -53,18 +53,8 @@ class Pace(Rules):
     gap_s: float = operational(..., ge=0)  # between the starts of two requests
 
 
-class ImagePace(Pace):
-    """Images: two at once, at most ten a second."""
-
-    at_once: int = operational(2, ge=1)
-    gap_s: float = operational(0.1, ge=0)
-
-
-class PagePace(Pace):
-    """Pages: one at once, a second apart."""
-
-    at_once: int = operational(1, ge=1)
-    gap_s: float = operational(1.0, ge=0)
+# Two images at once, at most ten a second; one page at once, a second apart.
+USUAL_PACE = {"images": Pace(at_once=2, gap_s=0.1), "pages": Pace(at_once=1, gap_s=1.0)}
 
 
 class HostPace(Rules):
@@ -83,8 +73,8 @@ class WebSettings(Rules):
     robots: RobotsSettings = RobotsSettings()
     opt_outs: OptOutSettings = OptOutSettings()
     timeouts: Timeouts = operational(Timeouts())
-    images: ImagePace = operational(ImagePace())
-    pages: PagePace = operational(PagePace())
+    images: Pace = operational(USUAL_PACE["images"])
+    pages: Pace = operational(USUAL_PACE["pages"])
     hosts: list[HostPace] = operational([])  # the first that matches counts
     max_crawl_delay_s: float = Field(default=30, ge=0)
     max_host_hours: float = Field(default=72, gt=0)
@@ -103,6 +93,12 @@ class WebSettings(Rules):
     connect_to: dict[str, str] = operational({})  # "host pattern:port" -> "ip:port", as curl's --connect-to
     allow_private: list[str] = operational([])  # networks such as 127.0.0.0/8 that may be connected to
     ca_file: str = operational("")  # more certificate authorities, PEM
+
+    @field_validator("images", "pages", mode="before")
+    @classmethod
+    def _with_the_usual(cls, pace: Any, info: ValidationInfo) -> Any:
+        """One figure may be set alone; the other stays."""
+        return USUAL_PACE[str(info.field_name)].model_dump() | pace if isinstance(pace, dict) else pace
 
     @field_validator("allow_private")
     @classmethod
