@@ -14,6 +14,7 @@ from filters.rules import Rules
 
 HASH_BITS = 256
 BLOCK = 1_024  # members compared at once with as many others: 1,024 x 1,024 x 32 bytes
+CROWD = 8_192  # distinct hashes of one band; more are divided again before they are compared
 
 
 class NearDuplicateRules(Rules):
@@ -48,7 +49,8 @@ def hamming(one: bytes, other: bytes) -> int:
 def within_bucket(members: Sequence[Member], radius: int) -> Iterator[tuple[bytes, bytes, int]]:
     """(uid, uid of the nearest better one, distance) for each member with a better one within the radius.
 
-    Memory is bounded by a block of members, however many share the bucket.
+    Beside the members themselves memory is bounded by a block of them, however many share the bucket. More than
+    `CROWD` distinct hashes are divided into bands once more, so that time grows with those that are truly alike.
     """
     ordered = sorted(members, key=lambda m: (m.standing, m.uid), reverse=True)  # best first
     leaders: dict[bytes, Member] = {}  # the best of each hash; thousands of equal copies are compared once
@@ -61,9 +63,43 @@ def within_bucket(members: Sequence[Member], radius: int) -> Iterator[tuple[byte
 
 def _among_leaders(ordered: Sequence[Member], radius: int) -> Iterator[tuple[bytes, bytes, int]]:
     words = np.frombuffer(b"".join(m.hash for m in ordered), np.uint64).reshape(len(ordered), HASH_BITS // 64)
-    for start in range(0, len(ordered), BLOCK):
-        for place, (better, distance) in _nearest_better(words, start, radius).items():
-            yield ordered[place].uid, ordered[better].uid, distance
+    for place, (distance, better) in _all_nearest(words, radius).items():
+        yield ordered[place].uid, ordered[better].uid, distance
+
+
+def _all_nearest(words: np.ndarray, radius: int) -> dict[int, tuple[int, int]]:
+    """place → (distance, place of its nearest better one); the best of equally near ones."""
+    best: dict[int, tuple[int, int]] = {}
+    for places in _crowds(words, radius):
+        some = words[places]
+        for start in range(0, len(some), BLOCK):
+            for place, (better, distance) in _nearest_better(some, start, radius).items():
+                found = (distance, int(places[better]))
+                best[int(places[place])] = min(best.get(int(places[place]), found), found)
+    return best
+
+
+def _crowds(words: np.ndarray, radius: int) -> Iterator[np.ndarray]:
+    """Places, ascending, within which all who may be near meet: all at once, or those who share a comb of bits.
+
+    A comb is every (radius + 1)th bit: bands again, but such that the one that all here share anyway is spread out.
+    """
+    if len(words) <= CROWD:
+        yield np.arange(len(words))
+        return
+    for first in range(radius + 1):
+        keys = _comb(words, first, radius + 1)
+        order = np.argsort(keys, kind="stable")
+        runs = np.split(order, np.flatnonzero(keys[order][1:] != keys[order][:-1]) + 1)
+        yield from (run for run in runs if len(run) > 1)
+
+
+def _comb(words: np.ndarray, first: int, step: int) -> np.ndarray:
+    """(n,) the bits first, first + step, ... of each hash, packed."""
+    octets = words.view(np.uint8).reshape(len(words), HASH_BITS // 8)
+    blocks = [octets[start : start + BLOCK] for start in range(0, len(octets), BLOCK)]
+    packed = np.concatenate([np.packbits(np.unpackbits(b, axis=1)[:, first::step], axis=1) for b in blocks])
+    return np.ascontiguousarray(packed).view(f"S{packed.shape[1]}").ravel()
 
 
 def _nearest_better(words: np.ndarray, start: int, radius: int) -> dict[int, tuple[int, int]]:

@@ -1,12 +1,15 @@
 """Cuts of CLIP similarity."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeGuard
 
 from pydantic import Field, model_validator
 
 from filters.reasons import Drop, Reason
 from filters.rules import Rules
+
+BUCKETS = 4_096  # of all cosines: a thousandth of the values a bucket, and few counts
 
 
 class ScoreRules(Rules):
@@ -26,9 +29,13 @@ class ScoreRules(Rules):
         return self
 
 
+def is_measured(similarity: float | None) -> TypeGuard[float]:
+    return similarity is not None and not math.isnan(similarity)
+
+
 def judge_score(similarity: float | None, language: str, rules: ScoreRules) -> Drop | None:
     """Why a caption with that similarity falls below the cut, or None."""
-    if similarity is None or math.isnan(similarity):
+    if not is_measured(similarity):
         return None if rules.keep_unscored else Drop(Reason.SCORE_MISSING)
     assert rules.min is not None
     if similarity < rules.languages.get(language, rules.min):
@@ -36,13 +43,13 @@ def judge_score(similarity: float | None, language: str, rules: ScoreRules) -> D
     return None
 
 
-def cut_for_top_share(counts: Mapping[float, int], share: float) -> float:
+def cut_for_top_share(counts: Mapping[Any, int], share: float) -> float:
     """The lowest similarity that still belongs to the top `share` of all; `counts`: how often each value occurs.
 
-    Pairs of equal similarity stay or fall together, so that a little more than the share may stay.
+    Pairs of equal similarity stay or fall together, so that a little more than the share may stay. -1 of nothing.
     """
     measured = {similarity: n for similarity, n in counts.items() if not math.isnan(similarity)}
-    wanted = math.ceil(round(share * sum(measured.values()), 6))  # 0.1 x 30 is a little more than 3 in floats
+    wanted = _wanted(measured, share)
     reached = 0
     for similarity in sorted(measured, reverse=True):
         reached += measured[similarity]
@@ -51,8 +58,28 @@ def cut_for_top_share(counts: Mapping[float, int], share: float) -> float:
     return -1.0
 
 
+def bucket_of(similarity: float) -> int:
+    """One of `BUCKETS`; a higher similarity is never in a lower bucket."""
+    return min(int((min(max(similarity, -1.0), 1.0) + 1) / 2 * BUCKETS), BUCKETS - 1)
+
+
+def cut_in_bucket(bucket: int, values: Iterable[float], counts: Mapping[int, int], share: float) -> float | None:
+    """`cut_for_top_share` of all, where it lies among the `values` of `bucket`; None elsewhere.
+
+    `counts`: measured similarities by bucket. Nobody needs to hold more than these counts and one bucket.
+    """
+    if cut_for_top_share(counts, share) != bucket:
+        return None
+    above = sum(n for other, n in counts.items() if other > bucket)
+    return sorted(values, reverse=True)[max(_wanted(counts, share) - above, 1) - 1]
+
+
+def _wanted(counts: Mapping[Any, int], share: float) -> int:
+    return math.ceil(round(share * sum(counts.values()), 6))  # 0.1 x 30 is a little more than 3 in floats
+
+
 def judge_top_share(similarity: float | None, cut: float, rules: ScoreRules) -> Drop | None:
     """Why a pair whose best similarity lies below the cut of a top share falls, or None."""
-    if similarity is None or math.isnan(similarity):
+    if not is_measured(similarity):
         return None if rules.keep_unscored else Drop(Reason.SCORE_MISSING)
     return Drop(Reason.SCORE_NOT_IN_TOP_SHARE, similarity) if similarity < cut else None

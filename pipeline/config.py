@@ -11,8 +11,10 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from filters.rules import Rules, operational
+from pipeline.dataflow import DataflowSettings
 from pipeline.demo.settings import DemoSettings
 from pipeline.errors import UsageError
+from pipeline.spark import SparkSettings
 from transforms.collect.settings import CollectSettings
 from transforms.fetch.settings import FetchSettings
 from transforms.pack.settings import PackSettings
@@ -30,8 +32,11 @@ class ReportSettings(Rules):
 class EngineSettings(Rules):
     """Where the pipelines run. Nothing here changes a row."""
 
-    runner: str = operational("FnApiRunner")  # or DirectRunner (the same), PortableRunner, SparkRunner, ...
+    runner: str = operational("FnApiRunner")  # or DirectRunner (the same), SparkRunner, DataflowRunner, ...
     workers: int = operational(1, ge=1)  # local worker processes
+    spark: SparkSettings = operational(SparkSettings())
+    dataflow: DataflowSettings = operational(DataflowSettings())
+    hints: dict[str, dict[str, str]] = operational({})  # Beam's resource hints by stage; Dataflow acts on them
     options: list[str] = operational([])  # more Beam options, as after `--` on the command line
     max_internal_errors: float = operational(0.0001, ge=0, le=1)  # share of the candidates
     max_drop_share: float = operational(1.0, ge=0, le=1)  # a stage that drops more stops the run; 1 never does

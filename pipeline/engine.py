@@ -1,18 +1,29 @@
 """Runs a Beam pipeline where the configuration says. The only place that knows runners."""
 
+import re
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
+from pipeline import spark
 from pipeline.config import EngineSettings
+from pipeline.contract import Probe
+from pipeline.dataflow import check_dataflow, dataflow_options
 from pipeline.errors import RunError, UsageError
 from pipeline.logs import tell_errors_only
+from pipeline.worker_log import FOLDER, Follower
+from transforms import storage
 from transforms.boundary import Boundary
 
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
@@ -20,40 +31,135 @@ REFUSED = {
     "multi_threading": "it loses elements of a GroupByKey; use --set engine.workers=N for worker processes",
     "DaskRunner": "it gives wrong results without an error; use FnApiRunner, SparkRunner or DataflowRunner",
 }
+EMBEDDED = "embed"  # a job endpoint inside this process
+
+
+class ContractOptions(PipelineOptions):
+    """What a worker on another machine is told with the job."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: Any) -> None:
+        for name in Probe._fields:
+            parser.add_argument(f"--pairmill_{name}", default=None)
 
 
 class Engine:
-    """Builds and runs pipelines by the settings; `run(build)` returns when the work is done."""
+    """Builds and runs pipelines by the settings: `with Engine(settings, options, run) as engine: engine.run(build)`."""
 
-    def __init__(self, settings: EngineSettings, more_options: Sequence[str] = ()) -> None:
+    def __init__(self, settings: EngineSettings, more_options: Sequence[str] = (), run: str = "") -> None:
         self.settings = settings
         self._options = [*settings.options, *more_options]
+        self._run = run
+        self._probe: Probe | None = None
+        self._server = spark.JobServer(settings.spark, self._log("job-server.log"))
         check_options(settings.runner, self._options)
 
     @property
     def is_local(self) -> bool:
         return self.settings.runner in LOCAL_RUNNERS
 
-    def run(self, build: Callable[[beam.Pipeline], Any]) -> None:
-        """Raises RunError where the pipeline fails."""
+    @property
+    def is_spark(self) -> bool:
+        return self.settings.runner == "SparkRunner"
+
+    @property
+    def is_dataflow(self) -> bool:
+        return self.settings.runner == "DataflowRunner"
+
+    def check(self) -> None:
+        """What can be known before any work. Raises UsageError."""
+        if self.is_spark:
+            spark.check_spark(self.settings.spark)
+        if self.is_dataflow:
+            check_dataflow(self.settings.dataflow, self._run)
+        check_endpoint(self._options)
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._server.stop()
+
+    def run(
+        self, build: Callable[[beam.Pipeline], Any], stage: str = "pipeline", say: Callable[[str], None] = print
+    ) -> None:
+        """Returns when the work is done. `say` is given what workers on other machines log.
+
+        Raises RunError where the pipeline fails.
+        """
         tell_errors_only()
-        pipeline = beam.Pipeline(runner=self._runner(), options=PipelineOptions(self._arguments()))
-        build(pipeline)
         failure = None
-        with Boundary("the pipeline") as caught:
-            failure = attempt(pipeline)
-        if caught.drop is not None or failure is not None:
-            detail = failure if failure is not None else caught.drop.detail  # type: ignore[union-attr]
-            raise RunError(f"the pipeline failed: {detail}")
+        options = self.pipeline_options(stage)
+        with Boundary(f"the pipeline of {stage}") as caught, self._following(say):
+            failure = self._submit(build, stage, options) if self._submits else self._attempt(build, options)
+        if caught.drop is not None:
+            failure = caught.drop.detail
+        if failure is not None:
+            raise RunError(f"{stage}: {spark.explained(failure) if self.is_spark else failure}")
+
+    def hinted(self, stage: str, transform: beam.PTransform) -> beam.PTransform:
+        """With the resource hints of a stage, on the one runner that acts on them: others would copy rows for them."""
+        hints = self.settings.hints.get(stage)
+        return transform.with_resource_hints(**hints) if hints and self.is_dataflow else transform
+
+    def _following(self, say: Callable[[str], None]) -> Any:
+        return nullcontext() if self.is_local or not self._run else Follower(self._run, say)
+
+    @property
+    def _submits(self) -> bool:
+        return self.is_spark and bool(self.settings.spark.submit)
+
+    def _attempt(self, build: Callable[[beam.Pipeline], Any], options: list[str]) -> str | None:
+        failure = attempt(self._pipeline(build, options))
+        if failure is not None and self.is_spark and not self._server.is_alive():
+            return f"the job server ended while the job ran; its log: {self._log('job-server.log')}"
+        return failure
+
+    def _pipeline(self, build: Callable[[beam.Pipeline], Any], options: list[str]) -> beam.Pipeline:
+        pipeline = beam.Pipeline(runner=self._runner(), options=PipelineOptions(options))
+        build(pipeline)
+        return pipeline
+
+    def _submit(self, build: Callable[[beam.Pipeline], Any], stage: str, options: list[str]) -> str | None:
+        """The job as one jar, and spark-submit to run it: the way to YARN and Kubernetes."""
+        with tempfile.TemporaryDirectory(prefix="pairmill-job-") as folder:
+            jar = str(Path(folder, f"pairmill-{stage}.jar"))
+            failure = attempt(self._pipeline(build, [*options, f"--output_executable_path={jar}"]))
+            if failure is not None:
+                return failure
+            try:
+                spark.submit(jar, self.settings.spark, self._log("spark-submit.log"))
+            except RuntimeError as error:
+                return last_line(error)
+        return None
+
+    def _log(self, name: str) -> str:
+        """Where a Java program of ours writes what it has to say."""
+        here = self._run and not storage.is_remote(self._run)
+        folder = Path(self._run, FOLDER) if here else Path(tempfile.gettempdir(), "pairmill-logs")
+        return str(folder / name)
 
     def _runner(self) -> FnApiRunner | str:
         # DirectRunner would try to download another runner first: the same local runner, without the download.
-        return local_runner(self.settings.workers) if self.is_local else self.settings.runner
+        if self.is_local:
+            return local_runner(self.settings.workers)
+        return "PortableRunner" if self.is_spark else self.settings.runner
 
-    def _arguments(self) -> list[str]:
-        if not self.is_local:
-            return self._options
-        return [f"--direct_num_workers={self.settings.workers}", *self._options]
+    def pipeline_options(self, stage: str) -> list[str]:
+        """The Beam options with which the pipeline of a stage runs."""
+        if self.is_local:
+            return [f"--direct_num_workers={self.settings.workers}", *self._options]
+        options = [*self._options, *self._contract()]
+        if self.is_spark:
+            return [*spark.job_options(self.settings.spark), f"--job_endpoint={self._server.start()}", *options]
+        if self.is_dataflow:
+            return [*dataflow_options(self.settings.dataflow, stage), *options]
+        return options
+
+    def _contract(self) -> list[str]:
+        if self._run and self._probe is None:
+            self._probe = Probe.publish(self._run)
+        return self._probe.arguments() if self._probe else []
 
 
 def local_runner(workers: int) -> FnApiRunner:
@@ -70,6 +176,8 @@ def attempt(pipeline: beam.Pipeline) -> str | None:
         pipeline.run().wait_until_finish()
     except RuntimeError as error:
         return last_line(error)
+    except grpc.RpcError as error:
+        return f"the job endpoint went away: {last_line(error)}"
     return None
 
 
@@ -80,8 +188,16 @@ def check_options(runner: str, options: Sequence[str]) -> None:
             raise UsageError(f"engine: {word} is refused: {why}")
 
 
+def check_endpoint(options: Sequence[str]) -> None:
+    """A client waits for ever on a job endpoint where nobody is. Raises UsageError."""
+    for option in options:
+        name, _, endpoint = option.partition("=")
+        if name == "--job_endpoint" and endpoint != EMBEDDED and not spark.answers(endpoint):
+            raise UsageError(f"--job_endpoint={endpoint}: nobody answers there; start the job server first")
+
+
 def last_line(error: BaseException) -> str:
     """The line of a worker's traceback that says what happened."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     named = [line for line in lines if "Error" in line.split(":")[0] and not line.startswith(" ")]
-    return (named or lines or [repr(error)])[-1].split(" [while running")[0]
+    return re.split(r" \[while running", (named or lines or [repr(error)])[-1])[0]

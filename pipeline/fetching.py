@@ -34,7 +34,8 @@ def fetch(run: str, rows: int, settings: Settings, engine: Engine, progress: Pro
     mine = [task for task in plan["tasks"] if task % count == index]
     folder = storage.join(run, layout.IMAGES)
     progress.stage("fetch", plan["parts"], "parts", lambda: len(layout.part_stems(run)))
-    engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | Fetch(run, ROUND, settings.fetch, settings.web))
+    transform = Fetch(run, ROUND, settings.fetch, settings.web)
+    engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | transform, "fetch", progress.say)
     if len(layout.part_stems(run)) < plan["parts"]:
         return False
     storage.sweep(folder, committed_names(folder))  # no attempt is under way any more
@@ -57,7 +58,8 @@ def _run_plan(run: str, rows: int, settings: Settings, engine: Engine, progress:
     files = [storage.join(candidates, n) for n in storage.list_names(candidates, "part-*.parquet")]
     progress.stage("plan", len(files), "files")
     tasks = tasks_for(rows, settings.fetch.rows_per_task)
-    engine.run(lambda p: p | "Files" >> beam.Create(files) | PlanFetch(run, ROUND, tasks, settings.fetch))
+    transform = PlanFetch(run, ROUND, tasks, settings.fetch)
+    engine.run(lambda p: p | "Files" >> beam.Create(files) | transform, "plan", progress.say)
 
 
 def _survey(folder: str, web: WebSettings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Locks between processes that work in one run directory."""
+"""Locks between processes that work in one run directory: the kernel's on a local disk, leases on an object store."""
 
 import contextlib
 import fcntl
@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 from pipeline.errors import UsageError
 from transforms import storage
+from transforms.lease import LeaseTaken, held
+
+EXPIRY_S = 20.0  # of a lease whose process was killed on another machine
 
 
 @contextlib.contextmanager
@@ -15,16 +18,25 @@ def only_one(run: str, part: tuple[int, int]) -> Iterator[None]:
     Raises UsageError where another is at work.
     """
     whole = part[1] == 1
-    with _held(run, "run", shared=not whole), _held(run, "whole" if whole else f"{part[0]}-of-{part[1]}"):
+    own = "whole" if whole else f"{part[0]}-of-{part[1]}"
+    with _exclusion(run, "run", shared=not whole, wait=False), _exclusion(run, own, wait=False):
         yield
 
 
 @contextlib.contextmanager
-def _held(run: str, what: str, shared: bool = False) -> Iterator[None]:
-    with _lock_file(run, what) as file:
+def one_at_a_time(run: str, what: str) -> Iterator[None]:
+    """Waits until no other process does `what` in this run directory."""
+    with _exclusion(run, what, wait=True):
+        yield
+
+
+@contextlib.contextmanager
+def _exclusion(run: str, what: str, *, wait: bool, shared: bool = False) -> Iterator[None]:
+    lock = _leased if storage.is_remote(run) else _locked
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            stack.enter_context(lock(run, what, wait, shared))
+        except (LeaseTaken, BlockingIOError) as error:
             raise UsageError(
                 f"{run}: another pairmill is at work here; wait for it, or choose another --run-dir"
             ) from error
@@ -32,19 +44,18 @@ def _held(run: str, what: str, shared: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def one_at_a_time(run: str, what: str) -> Iterator[None]:
-    """Waits until no other process does `what` in this run directory."""
-    with _lock_file(run, what) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def _leased(run: str, what: str, wait: bool, shared: bool) -> Iterator[None]:
+    with held(run, f"lock-{what}", EXPIRY_S, shared=shared, wait=wait):
         yield
 
 
 @contextlib.contextmanager
-def _lock_file(run: str, what: str) -> Iterator[int]:
+def _locked(run: str, what: str, wait: bool, shared: bool) -> Iterator[None]:
     """A lock is gone with its process, however that ended; the file means nothing by itself."""
     try:
         storage.make_folder(run)
     except storage.StorageError as error:
         raise UsageError(f"--run-dir: {error}; choose another one") from error
     with open(storage.join(run, f".lock-{what}"), "w") as file:
-        yield file.fileno()
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        yield

@@ -28,6 +28,7 @@ def check_before_work(c: Any, stages: Sequence[Any]) -> None:
         check_user_rules(c.settings)
     if left:
         check_space(c.run)
+        c.engine.check()
     check_slices(c, left)
 
 

@@ -45,8 +45,7 @@ def run_stages(
     """
     run = os.path.abspath(run)
     chosen = stages_between(first or STAGE_NAMES[0], last)
-    engine = Engine(settings.engine, options)
-    with progress or Progress() as shown:
+    with progress or Progress() as shown, Engine(settings.engine, options, run) as engine:
         plain = Context(run, name, resolved(settings), engine, shown, part, slice_scores=first == "score")
         context = with_seeds(plain)
         check_before_work(context, chosen)

@@ -107,7 +107,7 @@ def collect(c: Context) -> bool:
     c.progress.stage("collect", len(units), "files")
     early = c.settings.select.rules if c.settings.collect.judge_early else ()
     transform = Collect(c.run, c.settings.collect, c.settings.web, early)
-    c.engine.run(lambda p: p | "Inputs" >> beam.Create(units) | transform)
+    c.engine.run(lambda p: p | "Inputs" >> beam.Create(units) | transform, "collect", c.progress.say)
     return True
 
 
@@ -169,7 +169,8 @@ def score(c: Context) -> bool:
     if c.settings.score.enabled:
         folder = storage.join(c.run, layout.SCORES)
         c.progress.stage("score", len(mine), "parts", lambda: len(storage.list_names(folder, "*.parquet")))
-        c.engine.run(lambda p: p | "Parts" >> beam.Create(mine) | ScoreParts(c.run, c.settings.score))
+        transform = c.engine.hinted("score", ScoreParts(c.run, c.settings.score))
+        c.engine.run(lambda p: p | "Parts" >> beam.Create(mine) | transform, "score", c.progress.say)
         return len(layout.part_stems(c.run, layout.SCORES)) == len(stems)
     return True
 
@@ -193,7 +194,7 @@ def select(c: Context) -> bool:
     stems = layout.part_stems(c.run)
     c.progress.stage("select", len(stems), "parts")
     transform = Select(c.run, c.name, c.settings.select)
-    c.engine.run(lambda p: p | "Parts" >> beam.Create(stems) | transform)
+    c.engine.run(lambda p: p | "Parts" >> beam.Create(stems) | transform, "select", c.progress.say)
     return True
 
 
@@ -217,7 +218,8 @@ def pack(c: Context) -> bool:
     storage.make_folder(folder)
     stems = layout.part_stems(c.run, storage.join("selection", c.name))
     c.progress.stage("pack", len(stems), "parts")
-    c.engine.run(lambda p: p | "Parts" >> beam.Create(stems) | Pack(c.run, c.name, c.settings.pack))
+    transform = Pack(c.run, c.name, c.settings.pack)
+    c.engine.run(lambda p: p | "Parts" >> beam.Create(stems) | transform, "pack", c.progress.say)
     finish_shards(folder)
     return True
 

@@ -17,7 +17,7 @@ MAY_IMPORT = {
 }
 STAGES = ("collect", "fetch", "score", "select", "pack")
 BEAM_ALLOWED = {"transforms/coders.py", "transforms/keep.py", "pipeline/engine.py", "pipeline/stages.py",
-                "pipeline/fetching.py", "pipeline/crawl.py"}  # fmt: skip
+                "pipeline/fetching.py", "pipeline/crawl.py", "pipeline/spark.py", "pipeline/worker.py"}  # fmt: skip
 FILES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
 
 

@@ -1,74 +1,101 @@
-"""The one module that knows where files live. Local folders now; object stores come in behind the same names.
+"""The one module that knows where files live: on this machine, or in an object store behind a url.
 
-Paths are strings with "/". An object appears whole under its final name or not at all: it is written beside it under
-a temporary name, synced, then renamed. Readers never see temporary names.
+Paths are strings with "/". An object appears whole under its final name or not at all; readers never see temporary
+names. Credentials come from each store's usual environment alone.
 """
 
-import fnmatch
 import hashlib
-import io
 import os
-import shutil
-import tempfile
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import ModuleType
 from typing import BinaryIO
 
-from transforms.trouble import Trouble
+from transforms.stores import filesystems, local, remote
+from transforms.stores.errors import StorageError
+from transforms.stores.local import TEMPORARY_PREFIX, scratch_errors, scratch_file
 
-TEMPORARY_PREFIX = ".tmp-"
+__all__ = ["TEMPORARY_PREFIX", "StorageError", "scratch_errors", "scratch_file"]
+
 COPY_BYTES = 1 << 20
+LOCAL_SCHEME = "file://"
 
 
-class StorageError(Trouble):
-    """A file could not be read or written; the message names it and the remedy."""
+def is_remote(path: str) -> bool:
+    """Whether a path is the url of an object store."""
+    return filesystems.URL.match(path) is not None and not path.startswith(LOCAL_SCHEME)
+
+
+def _at(path: str) -> tuple[ModuleType, str]:
+    """The module that serves a path, and the path as it takes it."""
+    return (remote, path) if is_remote(path) else (local, path.removeprefix(LOCAL_SCHEME))
+
+
+def absolute(path: str) -> str:
+    """A local path made absolute; a url without the slashes at its end."""
+    store, path = _at(path)
+    return path.rstrip("/") if store is remote else os.path.abspath(path)
 
 
 def join(*parts: str) -> str:
-    """`a/b/c` of "a", "b", "c"."""
-    return os.path.join(*parts)
+    """`a/b/c` of "a", "b", "c"; a part that is absolute, or a url, begins anew."""
+    first = max((n for n, part in enumerate(parts) if is_remote(part)), default=0)
+    return os.path.join(*parts[first:])
 
 
 def exists(path: str) -> bool:
-    return os.path.exists(path)
+    store, path = _at(path)
+    return store.exists(path)
 
 
 def size_bytes(path: str) -> int:
-    return os.path.getsize(path)
+    store, path = _at(path)
+    return store.size_bytes(path)
+
+
+def modified_s(path: str) -> float:
+    """When a file was written, in seconds since 1970."""
+    store, path = _at(path)
+    return store.modified_s(path)
 
 
 def make_folder(path: str) -> None:
-    try:
-        os.makedirs(path, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot make the folder {path}: {error.strerror}") from error
+    store, path = _at(path)
+    store.make_folder(path)
 
 
 def list_names(folder: str, pattern: str = "*") -> list[str]:
     """Names (not paths) in `folder` that match the shell `pattern`, sorted; none where the folder is missing."""
-    if not os.path.isdir(folder):
-        return []
-    return sorted(n for n in os.listdir(folder) if not n.startswith(".") and fnmatch.fnmatchcase(n, pattern))
+    store, folder = _at(folder)
+    return store.list_names(folder, pattern)
+
+
+def glob_files(pattern: str) -> list[str]:
+    """Absolute paths, or urls, of the files that a pattern matches, sorted; ** matches any number of folders."""
+    store, pattern = _at(pattern)
+    return store.glob_files(pattern)
 
 
 def open_for_reading(path: str) -> BinaryIO:
-    """Raises StorageError where the file cannot be opened."""
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    """A seekable file. Raises StorageError where it cannot be opened."""
+    store, path = _at(path)
+    return store.open_for_reading(path)
 
 
 def read_bytes(path: str) -> bytes:
-    with open_for_reading(path) as file:
-        return file.read()
+    """Raises StorageError."""
+    store, path = _at(path)
+    return store.read_bytes(path)
+
+
+def read_text(path: str) -> str:
+    """Raises StorageError; UnicodeDecodeError where it is no UTF-8."""
+    return read_bytes(path).decode("utf-8")
 
 
 def read_range(path: str, offset: int, length: int) -> bytes:
     """`length` bytes from `offset`; fewer where the file ends. Raises StorageError."""
-    with open_for_reading(path) as file:
-        return os.pread(file.fileno(), length, offset)
+    store, path = _at(path)
+    return store.read_range(path, offset, length)
 
 
 def sha256_of(path: str) -> str:
@@ -80,46 +107,14 @@ def sha256_of(path: str) -> str:
     return digest.hexdigest()
 
 
-@contextmanager
-def publishing(path: str, *, keep_first: bool = False) -> Iterator[BinaryIO]:
+def publishing(path: str, *, keep_first: bool = False) -> AbstractContextManager[BinaryIO]:
     """A file that appears under `path` when the block ends well, and leaves nothing behind when it does not.
 
     With `keep_first`, an object that is already there stays: of two attempts at one part the first one counts.
     Raises StorageError where the disk is full or the folder cannot be written.
     """
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}-{name}")
-    make_folder(folder or ".")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        _put(temporary, path, keep_first)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}; free some space and run again") from error
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-
-
-def _put(temporary: str, path: str, keep_first: bool) -> None:
-    if keep_first:
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return
-    else:
-        os.replace(temporary, path)
-    _sync_folder(os.path.dirname(path) or ".")
-
-
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    store, path = _at(path)
+    return store.publishing(path, keep_first=keep_first)
 
 
 def publish_file(path: str, file: BinaryIO) -> None:
@@ -136,50 +131,30 @@ def publish(path: str, data: bytes, *, keep_first: bool = False) -> None:
         file.write(data)
 
 
-@contextmanager
-def scratch_errors() -> Iterator[None]:
-    """Turns what a full disk says about a temporary file into a StorageError."""
-    try:
-        yield
-    except OSError as error:
-        place = tempfile.gettempdir()
-        raise StorageError(f"cannot write in {place}: {error.strerror}; free some space and run again") from error
-
-
-@contextmanager
-def scratch_file() -> Iterator[io.BufferedRandom]:
-    """A nameless file that is gone when the block ends. Raises StorageError where its disk is full."""
-    with scratch_errors(), tempfile.TemporaryFile() as file:
-        yield file
-
-
 def delete(path: str) -> None:
     """Remove a file; one that is already gone is no error."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
+    store, path = _at(path)
+    store.delete(path)
 
 
 def sweep(folder: str, keep: set[str]) -> list[str]:
     """Delete what no commit names: every file of `folder` that is not in `keep`, temporary ones included."""
-    if not os.path.isdir(folder):
-        return []
-    gone = [n for n in sorted(os.listdir(folder)) if n not in keep and os.path.isfile(os.path.join(folder, n))]
-    for name in gone:
-        delete(os.path.join(folder, name))
-    return gone
+    store, folder = _at(folder)
+    return store.sweep(folder, keep)
 
 
 def sweep_temporary(folder: str) -> None:
     """Delete what dead processes left half written in `folder` and below. Nobody else may be writing there."""
-    for path, _, names in os.walk(folder):
-        for name in names:
-            if name.startswith(TEMPORARY_PREFIX):
-                delete(os.path.join(path, name))
+    store, folder = _at(folder)
+    store.sweep_temporary(folder)
 
 
 def delete_folder(path: str) -> None:
     """Remove a folder with all that is in it; one that is missing is no error."""
-    if os.path.isdir(path):
-        shutil.rmtree(path)
+    store, path = _at(path)
+    store.delete_folder(path)
+
+
+def check_folder(url: str) -> None:
+    """Whether a folder of an object store can be worked in, found within 30 s. Raises StorageError with the remedy."""
+    remote.check_folder(url)

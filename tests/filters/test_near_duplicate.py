@@ -116,6 +116,30 @@ def test_blocks_do_not_change_the_answer(monkeypatch):
     assert {worse for worse, _, _ in whole} == set(by_brute_force(crowd, 12))
 
 
+@pytest.mark.parametrize("radius", [0, 3, 12])
+def test_a_crowd_that_is_divided_again_gives_the_same_answer(monkeypatch, radius):
+    rng = random.Random(2)
+    centres = [rng.randbytes(32) for _ in range(5)]
+    flips = [rng.sample(range(HASH_BITS), rng.randrange(9)) for _ in range(400)]
+    crowd = [Member(flipped(rng.choice(centres), bits), rng.randbytes(16), (n % 5.0,)) for n, bits in enumerate(flips)]
+    whole = sorted(within_bucket(crowd, radius))
+    monkeypatch.setattr(near_duplicate, "CROWD", 10)
+    monkeypatch.setattr(near_duplicate, "BLOCK", 16)
+    assert sorted(within_bucket(crowd, radius)) == whole
+
+
+def test_a_crowd_that_shares_a_band_alone_is_not_compared_all_with_all(monkeypatch):
+    """Nine thousand hashes that agree on the first 24 bits: all with all are 81 million comparisons."""
+    compared = []
+    nearest = near_duplicate._nearest_better
+    count = lambda words, start, radius: compared.append(len(words)) or nearest(words, start, radius)  # noqa: E731
+    monkeypatch.setattr(near_duplicate, "_nearest_better", count)
+    rng = random.Random(3)
+    crowd = [Member(b"\0\0\0" + rng.randbytes(29), n.to_bytes(16, "big"), (0.0,)) for n in range(9_000)]
+    assert list(within_bucket(crowd, 12)) == []
+    assert sum(n * n for n in compared) < 2_000_000
+
+
 def test_a_hot_bucket_of_equal_hashes_is_compared_once():
     crowd = [Member(bytes(32), n.to_bytes(16, "big"), (0.0,)) for n in range(50_000)]
     lost = list(within_bucket(crowd, 12))

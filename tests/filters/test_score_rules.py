@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.reasons import Drop, Reason
-from filters.score import ScoreRules, cut_for_top_share, judge_score, judge_top_share
+from filters.score import ScoreRules, bucket_of, cut_for_top_share, cut_in_bucket, judge_score, judge_top_share
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,25 @@ def test_a_top_share_is_the_share_and_only_ties_more(similarities, percent):
     assert len(kept) >= wanted
     assert sum(s > cut for s in kept) < wanted
     assert min(kept) == cut
+
+
+@given(
+    st.lists(st.floats(-1.5, 1.5) | st.integers(-20, 20).map(lambda n: n / 20), max_size=200),
+    st.floats(1e-9, 1) | st.integers(1, 100).map(lambda n: n / 100),
+)
+def test_counts_and_one_bucket_give_the_exact_cut(similarities, share):
+    buckets: dict[int, list[float]] = {}
+    for similarity in similarities:
+        buckets.setdefault(bucket_of(similarity), []).append(similarity)
+    counts = {bucket: len(values) for bucket, values in buckets.items()}
+    found = [cut_in_bucket(bucket, values, counts, share) for bucket, values in buckets.items()]
+    cut = cut_for_top_share(Counter(similarities), share)
+    assert [c for c in found if c is not None] == ([cut] if similarities else [])
+
+
+@given(st.floats(-2, 2), st.floats(-2, 2))
+def test_buckets_keep_the_order(one, other):
+    assert bucket_of(min(one, other)) <= bucket_of(max(one, other))
 
 
 def test_exact_shares_are_not_rounded_up_by_floats():

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import BinaryIO
@@ -26,12 +26,22 @@ def round_stem(round_: int, task: int, part: int | None = None) -> str:
     return f"{round_:04d}-{task:05d}" + ("" if part is None else f"-{part:05d}")
 
 
-async def crawl_task(run: str, round_: int, task: int, web: WebSettings, html: HtmlSettings) -> int:
-    """Ask the pages of every part that is not committed yet; returns the number of parts. Raises StorageError."""
+async def crawl_task(
+    run: str,
+    round_: int,
+    task: int,
+    web: WebSettings,
+    html: HtmlSettings,
+    may_ask: Callable[[], object] = lambda: None,
+) -> int:
+    """Ask the pages of every part that is not committed yet; returns the number of parts.
+
+    `may_ask` raises where the task is somebody else's. Raises StorageError.
+    """
     folder = storage.join(run, "pages")
     plan = parquet.read_rows(storage.join(folder, "plan", f"{round_stem(round_, task)}.parquet"), CrawlTarget)
     parts = 0
-    async with PoliteWeb(web) as polite:
+    async with PoliteWeb(web, may_ask=may_ask) as polite:
         for part, targets in groupby(plan, key=lambda target: target.part):
             parts += 1
             name = round_stem(round_, task, part)

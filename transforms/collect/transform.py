@@ -15,13 +15,14 @@ from filters.url import UrlRules, judge_url
 from transforms import parquet, storage
 from transforms.coders import RecordCoder
 from transforms.collect import merge
-from transforms.collect.crawl import crawl_task
+from transforms.collect.crawl import crawl_task, round_stem
 from transforms.collect.early import early_judgements
 from transforms.collect.html import HtmlSettings
 from transforms.collect.language import load_identifier
 from transforms.collect.read import read_unit
 from transforms.collect.settings import CollectSettings
 from transforms.keep import Judgement, Keep
+from transforms.lease import held
 from transforms.partition import partition_of, stable_bytes
 from transforms.records import Candidate, Merged, Occurrence, PageSeen, Reject, Stored, Unit
 from transforms.web.loop import run_async
@@ -240,4 +241,6 @@ class CrawlRound(beam.PTransform):
 
 
 def run_crawl_task(task: int, run: str, round_: int, web: WebSettings, html: HtmlSettings) -> int:
-    return run_async(crawl_task(run, round_, task, web, html))
+    """Two attempts at one task, of which an engine may think that one is dead, never ask at the same time."""
+    with held(run, f"crawl-{round_stem(round_, task)}", web.lease_s) as lease:
+        return run_async(crawl_task(run, round_, task, web, html, lease.check))

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import NamedTuple
@@ -47,13 +47,23 @@ class TaskResult(NamedTuple):
     parts_done_before: int
 
 
-async def fetch_task(run: str, round_: int, task: int, fetch: FetchSettings, web: WebSettings) -> TaskResult:
-    """Fetch every part of a task that is not committed yet. Raises StorageError where the disk gives up."""
+async def fetch_task(
+    run: str,
+    round_: int,
+    task: int,
+    fetch: FetchSettings,
+    web: WebSettings,
+    may_ask: Callable[[], object] = lambda: None,
+) -> TaskResult:
+    """Fetch every part of a task that is not committed yet. `may_ask` raises where the task is somebody else's.
+
+    Raises StorageError where the disk gives up.
+    """
     folder = storage.join(run, "images")
     plan = parquet.read_rows(storage.join(folder, "plan", f"{stem(round_, task)}.parquet"), PlanRow)
     done = parts = 0
     with ThreadPoolExecutor(fetch.decode_threads) as pool:
-        async with PoliteWeb(web) as polite:
+        async with PoliteWeb(web, may_ask=may_ask) as polite:
             for part, rows in groupby(plan, key=lambda row: row.part):
                 parts += 1
                 name = stem(round_, task, part)

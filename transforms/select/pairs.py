@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from filters.reasons import Drop
+from filters.score import is_measured
 from transforms import parquet, storage
 from transforms.records import Image, Pair, Score, ScoredCaption, Selected
 
@@ -57,10 +58,11 @@ def best_similarity(pair: Pair) -> float | None:
 def standing(pair: Pair) -> tuple[int, float, bytes]:
     """Sorts the best member of a group of duplicates highest: pixels, then similarity, then uid."""
     similarity = best_similarity(pair)
-    return pair.width * pair.height, similarity if similarity is not None else -2.0, pair.uid
+    return pair.width * pair.height, similarity if is_measured(similarity) else -2.0, pair.uid
 
 
-def dropped(pair: Pair, step: str, drop: Drop) -> Selected:
+def dropped(pair: Pair, step: str, drop: Drop, similarity: float | None) -> Selected:
+    """The fate of a pair that fell. `similarity`: of the best caption that it had left."""
     return Selected(
         pair.uid,
         pair.url,
@@ -70,7 +72,7 @@ def dropped(pair: Pair, step: str, drop: Drop) -> Selected:
         drop.value,
         drop.detail,
         (),
-        best_similarity(pair),
+        similarity,
         pair.part,
         pair.row,
     )

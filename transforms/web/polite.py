@@ -1,6 +1,6 @@
 """The one door to the web: everything that the crawl and the fetch ask goes through `PoliteWeb.ask`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
@@ -30,10 +30,18 @@ class PoliteWeb:
 
     `async with PoliteWeb(settings) as web: answer = await web.ask(url)`. Thousands of asks may be under way: one that
     waits costs a coroutine. One instance belongs to one event loop; hosts must not be shared between instances.
+    `may_ask` is called before each request and raises where another process owns the hosts by now.
     """
 
-    def __init__(self, settings: WebSettings, own_version: str = "", lookup: Lookup = system_lookup) -> None:
+    def __init__(
+        self,
+        settings: WebSettings,
+        own_version: str = "",
+        lookup: Lookup = system_lookup,
+        may_ask: Callable[[], object] = lambda: None,
+    ) -> None:
         self.settings = settings
+        self._may_ask = may_ask
         user_agent = settings.user_agent(own_version or _installed_version())
         self._client = Client(settings, user_agent, Resolver(settings, lookup))
         self._schedule = Schedule(settings)
@@ -98,6 +106,7 @@ class PoliteWeb:
             async with self._schedule.turn(name, pace) as turn:
                 if turn.drop is not None:
                     return reply or Reply(url, drop=turn.drop)
+                self._may_ask()
                 reply = await self._client.exchange(url, wanted, turn)
             if not self._schedule.judge_answer(name, reply.status, reply.headers):
                 break

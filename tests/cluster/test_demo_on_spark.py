@@ -1,0 +1,47 @@
+"""The demo on a real Spark cluster: the same bytes as on one machine, wherever the run directory is."""
+
+from pathlib import Path
+
+import pytest
+from helpers.command import demo_words, pairmill
+
+LABELS = ("collect", "fetch", "score", "select.main", "pack.main")
+FINAL = ("shards/main/manifest.json", *(f"manifest/{label}.json" for label in LABELS))
+
+
+def check_same(run: Path, finished: Path) -> None:
+    for name in FINAL:
+        assert (run / name).read_bytes() == (finished / name).read_bytes(), name
+    for folder in ("images", "candidates", "selection/main", "shards/main"):
+        assert names(run / folder) == names(finished / folder), folder  # nothing that no commit names
+
+
+def names(folder: Path) -> set[str]:
+    return {p.name for p in folder.iterdir() if p.is_file()}
+
+
+@pytest.mark.timeout(600)
+def test_the_whole_demo(cluster, finished, tmp_path, digest_of_folder):
+    run = tmp_path / "run"
+    outcome = pairmill(*demo_words(run, *cluster.words()), env=cluster.environment, timeout_s=500)
+    assert outcome.code == 0, outcome.err
+    check_same(run, finished)
+    assert digest_of_folder(run / "shards") == digest_of_folder(finished / "shards")
+
+
+@pytest.mark.timeout(600)
+def test_the_whole_demo_on_an_object_store(cluster, s3, finished):
+    words = demo_words(f"{s3.url}/demo", *cluster.words())
+    outcome = pairmill(*words, env=cluster.environment, timeout_s=500)
+    assert outcome.code == 0, outcome.err
+    check_same(s3.folder / "demo", finished)
+
+
+@pytest.mark.timeout(900)
+def test_the_demo_as_job_jars_through_spark_submit(cluster, finished, tmp_path):
+    run = tmp_path / "run"
+    submit = str(Path(cluster.home) / "bin" / "spark-submit")
+    words = demo_words(run, *cluster.words("spark-submit", submit=submit))
+    outcome = pairmill(*words, env=cluster.environment, timeout_s=800)
+    assert outcome.code == 0, outcome.err
+    check_same(run, finished)

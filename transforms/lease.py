@@ -1,0 +1,205 @@
+"""Leases in a run directory: of several processes, on any machines, one at a time does something.
+
+Lamport's bakery (A New Solution of Dijkstra's Concurrent Programming Problem, 1974) over objects: each process writes
+one claim of its own and reads those of the others. That needs no atomic create and no common clock, only that what was
+written is seen by the next who lists; local folders and today's object stores keep that.
+
+A claim is renewed by a heartbeat. Whoever waits judges by his own clock: a claim that has not changed for `expiry_s`
+is dead. A holder that could not renew for half of that must stop: `check()` says so before every request.
+"""
+
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from transforms import storage
+from transforms.trouble import Trouble
+
+FOLDER = "leases"
+BEATS = 5  # in the time after which a claim is dead
+MAX_POLL_S = 0.5
+
+
+class LeaseLost(Trouble):
+    """Another attempt may be at work by now: this one must stop."""
+
+
+class LeaseTaken(Trouble):
+    """Somebody alive holds the lease, and the caller did not want to wait."""
+
+
+class Claim(NamedTuple):
+    """What one process says of itself."""
+
+    owner: str
+    shared: bool  # does not mind other shared ones
+    choosing: bool  # its number is not known yet
+    number: int  # who has the smallest comes first
+    beat: int
+    machine: str  # with its boot and process namespace; "" where that cannot be known
+    pid: int
+    born: str  # when the process began, in the kernel's ticks: pids are used again
+
+    def stands_before(self, other: "Claim") -> bool:
+        if self.shared and other.shared:
+            return False
+        return self.choosing or (self.number, self.owner) < (other.number, other.owner)
+
+    def is_provably_dead(self) -> bool:
+        """Whether it is from this very machine, and its process is gone: nobody needs to wait then."""
+        return self.machine != "" and self.machine == this_machine() and born_of(self.pid) != self.born
+
+
+@contextmanager
+def held(run: str, name: str, expiry_s: float, *, shared: bool = False, wait: bool = True) -> Iterator["Lease"]:
+    """Holds the lease `name` of a run directory while the block runs; first waits until nobody else does.
+
+    Raises LeaseTaken instead of waiting for somebody who is alive where `wait` is False, StorageError.
+    """
+    lease = Lease(storage.join(run, FOLDER, name), expiry_s, shared)
+    try:
+        lease.acquire(wait)
+        yield lease
+    finally:
+        lease.release()
+
+
+class Lease:
+    """One process's claim. `expiry_s`: seconds without a heartbeat after which it is dead."""
+
+    def __init__(self, folder: str, expiry_s: float, shared: bool = False) -> None:
+        self._folder = folder
+        self._expiry_s = expiry_s
+        self._claim = new_claim(shared)
+        self._path = storage.join(folder, f"{self._claim.owner}.json")
+        self._writing = threading.Lock()
+        self._over = threading.Event()
+        self._heart = threading.Thread(target=self._beat, daemon=True)
+        self._renewed = time.monotonic()
+
+    def check(self) -> None:
+        """Raises LeaseLost. Cheap: to be called before everything that only the holder may do."""
+        age_s = time.monotonic() - self._renewed
+        if age_s > self._expiry_s / 2:
+            raise LeaseLost(
+                f"the lease {self._folder} could not be renewed for {age_s:.1f} s, another attempt may have it by now; "
+                "what is committed stays, the same command goes on"
+            )
+
+    def acquire(self, wait: bool = True) -> None:
+        """Returns when nobody stands before this claim. Raises LeaseTaken, LeaseLost, StorageError."""
+        self._write(choosing=True)
+        self._heart.start()
+        last = max((claim.number for claim in self._others()), default=0)
+        self._write(choosing=False, number=last + 1)
+        watch = Watch(self._expiry_s)
+        while before := self._before(watch):
+            if not wait and any(watch.is_seen_alive(claim) for claim in before):
+                raise LeaseTaken(f"{self._folder} is held by process {before[0].pid}")
+            time.sleep(min(MAX_POLL_S, self._expiry_s / 10))
+            self.check()
+
+    def release(self) -> None:
+        """Others may have it. What cannot be deleted expires."""
+        self._over.set()
+        if self._heart.is_alive():
+            self._heart.join()
+        try:
+            storage.delete(self._path)
+        except storage.StorageError:
+            return
+
+    def _before(self, watch: "Watch") -> list[Claim]:
+        """The living claims that stand before this one; dead ones are removed on the way."""
+        before = [claim for claim in self._others() if claim.stands_before(self._claim)]
+        dead = [claim for claim in before if watch.is_dead(claim)]
+        for claim in dead:
+            storage.delete(storage.join(self._folder, f"{claim.owner}.json"))
+        return [claim for claim in before if claim not in dead]
+
+    def _others(self) -> list[Claim]:
+        names = [n for n in storage.list_names(self._folder, "*.json") if n != f"{self._claim.owner}.json"]
+        found = (read_claim(storage.join(self._folder, name)) for name in names)
+        return [claim for claim in found if claim is not None]
+
+    def _write(self, **changes: object) -> None:
+        with self._writing:
+            began = time.monotonic()
+            self._claim = self._claim._replace(beat=self._claim.beat + 1, **changes)  # type: ignore[arg-type]
+            storage.publish(self._path, json.dumps(self._claim._asdict()).encode())
+            self._renewed = began  # the others may have seen it as early as that
+
+    def _beat(self) -> None:
+        """Renew until it is over, or until it is too late: a claim that was given up must not come back."""
+        while not self._over.wait(self._expiry_s / BEATS):
+            try:
+                self.check()
+                if not storage.exists(self._path):
+                    self._renewed = float("-inf")
+                    return
+                self._write()
+            except LeaseLost:
+                return
+            except storage.StorageError:
+                continue  # the next beat may work; check() knows how old the last one is
+
+
+class Watch:
+    """What one waiting process has seen of the others' hearts, by its own clock."""
+
+    def __init__(self, expiry_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._expiry_s = expiry_s
+        self._clock = clock
+        self._seen: dict[str, tuple[int, float]] = {}  # owner → beat, when it was first seen
+        self._alive: set[str] = set()
+
+    def is_dead(self, claim: Claim) -> bool:
+        now = self._clock()
+        beat, since = self._seen.get(claim.owner, (None, now))
+        if beat != claim.beat:
+            if beat is not None:
+                self._alive.add(claim.owner)
+            self._seen[claim.owner] = claim.beat, now
+            return claim.is_provably_dead()
+        return now - since > self._expiry_s or claim.is_provably_dead()
+
+    def is_seen_alive(self, claim: Claim) -> bool:
+        """Whether its heart has beaten while we watched."""
+        return claim.owner in self._alive
+
+
+def new_claim(shared: bool) -> Claim:
+    pid = os.getpid()
+    return Claim(uuid.uuid4().hex, shared, True, 0, 0, this_machine(), pid, born_of(pid))
+
+
+def read_claim(path: str) -> Claim | None:
+    """None where it was withdrawn between listing and reading."""
+    try:
+        return Claim(**json.loads(storage.read_bytes(path)))
+    except storage.StorageError:
+        return None
+
+
+def this_machine() -> str:
+    """A name of this machine since its last start, and of the namespace in which pids mean something; Linux only."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def born_of(pid: int) -> str:
+    """When a process of this machine began, in ticks since the start (proc(5), field 22); "" where there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]
