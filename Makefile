@@ -6,12 +6,25 @@ PY := $(VENV)/bin/python
 RUN ?= runs/demo
 
 READY := $(VENV)/.ready
+CLUSTER := $(VENV)/.cluster
+JOB_SERVER := tests/cluster/job_server/target/job-server.jar
 
 # uv comes from its wheel: it installs in a tenth of pip's time.
 $(READY): pyproject.toml constraints.txt
 	@test -x $(PY) || python3 -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv
 	@$(PY) -m uv pip install --quiet --python $(PY) --constraint constraints.txt --editable '.[all,dev]'
+	@touch $@
+
+# Spark for the cluster's tests: 300 MB that nothing else needs.
+$(CLUSTER): $(READY)
+	@$(PY) -m uv pip install --quiet --python $(PY) --constraint constraints.txt --editable '.[all,dev,cluster]'
+	@touch $@
+
+$(JOB_SERVER): tests/cluster/job_server/pom.xml
+	@command -v mvn > /dev/null && command -v java > /dev/null || { \
+	  echo "the cluster's tests need Java 17 and Maven (Debian: apt-get install openjdk-17-jdk-headless maven)"; exit 1; }
+	mvn -B -q -s tests/cluster/job_server/settings.xml -f tests/cluster/job_server/pom.xml package
 	@touch $@
 
 .PHONY: help
@@ -32,7 +45,11 @@ shards: $(READY) ## the main job: the demo's web becomes validated shards, and a
 .PHONY: test
 test: $(READY) ## lint, types and every test but the long rounds
 	$(MAKE) --no-print-directory lint
-	$(PY) -m pytest -m 'not soak' --durations=15
+	$(PY) -m pytest -m 'not soak' --ignore tests/cluster --durations=15
+
+.PHONY: test-cluster
+test-cluster: $(CLUSTER) $(JOB_SERVER) ## the demo on a real Spark cluster and an object store, on loopback (needs Java 17 and Maven)
+	$(PY) -m pytest tests/cluster -m 'not soak' --durations=15
 
 .PHONY: lint
 lint: $(READY) ## ruff (lint and format) and mypy
@@ -55,7 +72,7 @@ demo-model: $(READY) ## train the demo's CLIP again (up to 40 minutes on 2 cores
 	$(PY) -m pipeline.demo model --work runs/demo-model
 
 .PHONY: soak
-soak: $(READY) ## all rounds of the kill tests
+soak: $(CLUSTER) $(JOB_SERVER) ## all rounds of the kill tests
 	$(PY) -m pytest -m soak --timeout 3600 -s
 
 .PHONY: bench-sites

@@ -5,7 +5,6 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from pipeline import __version__
 from pipeline.errors import FAILED, INTERRUPTED, PairmillError, UsageError
@@ -201,7 +200,13 @@ def _again(run: str, name: str, stage: str, policy: str | None = None) -> int:
 
 def check_run(run: str) -> str:
     """`run`, where it is a run directory. Raises UsageError."""
-    if not (Path(run) / "run.yaml").is_file():
+    from transforms import storage
+
+    try:
+        found = storage.exists(storage.join(run, "run.yaml"))
+    except storage.StorageError as error:
+        raise UsageError(str(error)) from error
+    if not found:
         raise UsageError(f"{run}: no run directory (no run.yaml in it); give the folder that `pairmill run` wrote to")
     return run
 

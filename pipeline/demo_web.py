@@ -1,13 +1,16 @@
 """Serves the demo's web for as long as a run needs it. The run knows it as any other web: by seeds and addresses."""
 
 import contextlib
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.manifest import Manifests
+from transforms import storage
 
 ASKING = ("collect", "fetch")
+LOG = "demo-access.log"
 
 
 def with_seeds(c: Any) -> Any:
@@ -34,9 +37,25 @@ def serving_demo(c: Any, stages: Sequence[Any], redo: str | None) -> Iterator[An
     from pipeline.demo.server import serve_demo
     from pipeline.demo.web import connect_to
 
-    with serve_demo(demo, Path(c.run, "demo-access.log")) as address:
+    with access_log(c.run) as log, serve_demo(demo, log) as address:
         web = c.settings.web.model_copy(update={"connect_to": connect_to(demo, int(address.rpartition(":")[2]))})
         yield c._replace(settings=c.settings.model_copy(update={"web": web}))
+
+
+@contextlib.contextmanager
+def access_log(run: str) -> Iterator[Path]:
+    """Where the server writes what it was asked: in the run directory; one in an object store gets it at the end."""
+    place = storage.join(run, LOG)
+    if not storage.is_remote(run):
+        yield Path(place)
+        return
+    with tempfile.TemporaryDirectory(prefix="pairmill-") as folder:
+        path = Path(folder, LOG)
+        path.write_bytes(storage.read_bytes(place) if storage.exists(place) else b"")
+        try:
+            yield path
+        finally:
+            storage.publish(place, path.read_bytes())
 
 
 def asks_the_web(c: Any, stages: Sequence[Any]) -> bool:

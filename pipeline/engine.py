@@ -4,8 +4,9 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,6 +32,7 @@ REFUSED = {
     "multi_threading": "it loses elements of a GroupByKey; use --set engine.workers=N for worker processes",
     "DaskRunner": "it gives wrong results without an error; use FnApiRunner, SparkRunner or DataflowRunner",
 }
+ENDPOINT_GONE = "the job endpoint went away"
 EMBEDDED = "embed"  # a job endpoint inside this process
 
 
@@ -111,7 +113,7 @@ class Engine:
 
     def _attempt(self, build: Callable[[beam.Pipeline], Any], options: list[str]) -> str | None:
         failure = attempt(self._pipeline(build, options))
-        if failure is not None and self.is_spark and not self._server.is_alive():
+        if failure is not None and failure.startswith(ENDPOINT_GONE) and self.is_spark and self._server.has_ended():
             return f"the job server ended while the job ran; its log: {self._log('job-server.log')}"
         return failure
 
@@ -173,12 +175,24 @@ def local_runner(workers: int) -> FnApiRunner:
 def attempt(pipeline: beam.Pipeline) -> str | None:
     """Run to the end; what a worker's failure says, or None. A RuntimeError is how runners hand one on."""
     try:
-        pipeline.run().wait_until_finish()
+        with quiet_readers():
+            pipeline.run().wait_until_finish()
     except RuntimeError as error:
         return last_line(error)
     except grpc.RpcError as error:
-        return f"the job endpoint went away: {last_line(error)}"
+        return f"{ENDPOINT_GONE} ({error.code().name})" if isinstance(error, grpc.Call) else ENDPOINT_GONE
     return None
+
+
+@contextmanager
+def quiet_readers() -> Iterator[None]:
+    """Beam's threads that read a job's messages end with its endpoint: the job's own failure tells of it."""
+    before = threading.excepthook
+    threading.excepthook = lambda args: None if isinstance(args.exc_value, grpc.RpcError) else before(args)
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def check_options(runner: str, options: Sequence[str]) -> None:
@@ -199,5 +213,5 @@ def check_endpoint(options: Sequence[str]) -> None:
 def last_line(error: BaseException) -> str:
     """The line of a worker's traceback that says what happened."""
     lines = [line for line in str(error).splitlines() if line.strip()]
-    named = [line for line in lines if "Error" in line.split(":")[0] and not line.startswith(" ")]
+    named = [line for line in lines if "Error" in line.split(":")[0] and not line[0].isspace()]
     return re.split(r" \[while running", (named or lines or [repr(error)])[-1])[0]

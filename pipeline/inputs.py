@@ -1,11 +1,10 @@
 """What a configuration names as input: seeds, WARC files, tables."""
 
-import glob
-import os
 from collections.abc import Iterable
 
 from pipeline.config import Settings
 from pipeline.errors import UsageError
+from transforms import storage
 from transforms.collect.frontier import FrontierError, read_seeds
 
 
@@ -29,11 +28,14 @@ def table_files(settings: Settings) -> list[str]:
 
 
 def _expand(key: str, patterns: Iterable[str]) -> list[str]:
-    """Absolute paths of the files that the patterns match, in their order. Raises UsageError."""
+    """Absolute paths, or urls, of the files that the patterns match, in their order. Raises UsageError."""
     files: list[str] = []
     for pattern in patterns:
-        found = sorted(p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p))
+        try:
+            found = storage.glob_files(pattern)
+        except storage.StorageError as error:
+            raise UsageError(f"{key}: {error}") from error
         if not found:
             raise UsageError(f"{key}: {pattern} matches no file; give a file or a pattern such as 'tables/*.parquet'")
         files += found
-    return [os.path.abspath(p) for p in dict.fromkeys(files)]
+    return list(dict.fromkeys(files))

@@ -19,8 +19,13 @@ class Errors(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)
-        if not is_trouble(text):
+        if not is_trouble(text) and not is_told_anyway(record):
             print(text, file=sys.stderr, flush=True)
+
+
+def is_told_anyway(record: logging.LogRecord) -> bool:
+    """Whether Beam's client logs what ends a job: the run's last line says it."""
+    return record.module == "portable_runner"
 
 
 class WithoutTrouble(io.TextIOBase):

@@ -10,6 +10,7 @@ from pipeline.errors import UsageError
 from pipeline.fetching import check_contact
 from pipeline.inputs import seeds_of, table_files, warc_files
 from pipeline.manifest import Manifests
+from transforms import storage
 from transforms.collect.tables import TableError, check_table
 from transforms.select.judge import load_function
 from transforms.select.settings import UserStep
@@ -18,7 +19,9 @@ MIN_FREE_BYTES = 256 * 1024 * 1024
 
 
 def check_before_work(c: Any, stages: Sequence[Any]) -> None:
-    """Sources, contact, model, user rules, space. Raises UsageError naming the key and the remedy."""
+    """Place, sources, contact, model, user rules, space. Raises UsageError naming the key and the remedy."""
+    if storage.is_remote(c.run):
+        check_remote(c.run)
     left = {s.name for s in stages if Manifests(c.run).read(s.label(c.name)) is None}
     if "collect" in left:
         check_sources(c)
@@ -26,8 +29,9 @@ def check_before_work(c: Any, stages: Sequence[Any]) -> None:
         check_model(c.settings.score)
     if "select" in left:
         check_user_rules(c.settings)
-    if left:
+    if left and not storage.is_remote(c.run):
         check_space(c.run)
+    if left:
         c.engine.check()
     check_slices(c, left)
 
@@ -51,6 +55,9 @@ def check_tables(settings: Settings) -> None:
 
 
 def check_model(score: Any) -> None:
+    if storage.is_remote(score.model) or storage.is_remote(score.pretrained):
+        url = score.model if storage.is_remote(score.model) else score.pretrained
+        raise UsageError(f"score.model: {url} is a url, and models are read from a local disk: copy it there first")
     try:
         from trainer.model import ModelError, check_model_name
     except ImportError as error:
@@ -69,6 +76,14 @@ def check_user_rules(settings: Settings) -> None:
                 load_function(step.function)
             except ValueError as error:
                 raise UsageError(str(error)) from error
+
+
+def check_remote(run: str) -> None:
+    """Whether an object store lets us work there: before anything else is asked of it."""
+    try:
+        storage.check_folder(run)
+    except storage.StorageError as error:
+        raise UsageError(f"--run-dir: {error}") from error
 
 
 def check_space(run: str) -> None:

@@ -26,7 +26,7 @@ class Progress:
         self._watch = _Watch(self.console, name, total, unit, done)
 
     def say(self, line: str) -> None:
-        self.console.print(line, highlight=False, markup=False)
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def end(self) -> None:
         if self._watch is not None:

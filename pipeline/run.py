@@ -1,7 +1,6 @@
 """Drives the stages of one run directory: skips what is done, goes on with what is half done, refuses what changed."""
 
 import contextlib
-import os
 import platform
 import resource
 import time
@@ -43,7 +42,7 @@ def run_stages(
     run.yaml stays as it is.
     Raises UsageError before any work, DataError from a guard, RunError where the work failed.
     """
-    run = os.path.abspath(run)
+    run = storage.absolute(run)
     chosen = stages_between(first or STAGE_NAMES[0], last)
     with progress or Progress() as shown, Engine(settings.engine, options, run) as engine:
         plain = Context(run, name, resolved(settings), engine, shown, part, slice_scores=first == "score")

@@ -74,12 +74,14 @@ def check_spark(settings: SparkSettings) -> None:
     for key, path in (("job_server_jar", settings.job_server_jar), ("home", settings.home)):
         if path and "://" not in path and not os.path.exists(path):
             raise UsageError(f"engine.spark.{key} = {path}: there is nothing; give its absolute path")
-    if settings.worker and not os.path.isabs(settings.worker):
+    unpacked = any(name.endswith("archives") for name in settings.properties)  # into the executor's own folder
+    if settings.worker and not os.path.isabs(settings.worker) and not unpacked:
         raise UsageError(f"engine.spark.worker = {settings.worker}: executors work in other folders; "
                          "give an absolute path, the same on every machine")  # fmt: skip
     for program in (java(), *shlex.split(settings.submit)[:1]):
         if shutil.which(program) is None:
-            raise UsageError(f"{program} is not there: Spark needs Java 11 or 17; install it, or set JAVA_HOME")
+            raise UsageError(f"{program} is not there: Spark needs Java 11 or 17 (found by JAVA_HOME or PATH), and its "
+                             "own spark-submit where engine.spark.submit names it")  # fmt: skip
 
 
 def check_master(master: str) -> None:
@@ -180,6 +182,13 @@ class JobServer:
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def has_ended(self, within_s: float = ANSWER_S) -> bool:
+        """Whether it is gone, or goes within a moment: its watcher may not have noticed yet."""
+        until = time.monotonic() + within_s
+        while self.is_alive() and time.monotonic() < until:
+            time.sleep(POLL_S)
+        return not self.is_alive()
+
     @property
     def last_words(self) -> str:
         return last_error(self._log.read_text(errors="replace"))
@@ -254,7 +263,7 @@ MEANINGS = (
         "(a shared folder, s3://, gs://, hdfs://); the executor's log names the trouble",
     ),
     (
-        r"exit code 12[67]\b|Cannot run program",
+        r"exit code 12[67]\b|Cannot run program|IOException: error=(2|13),",
         "the worker program does not start on an executor: install pairmill there under the same path, or name the "
         "program with --set engine.spark.worker=/path/of/pairmill-worker",
     ),

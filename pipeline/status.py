@@ -1,7 +1,6 @@
 """`pairmill status`: stages done, parts left, rates, time left. Read from the run directory alone, at any time."""
 
 import json
-import os
 import time
 from typing import Any
 
@@ -44,7 +43,7 @@ def parts_of(run: str, stage: str, label: str) -> dict[str, Any]:
     names = layout.part_stems(run, folder)
     row: dict[str, Any] = {"parts_done": len(names), "parts": total}
     if names:
-        began = os.path.getmtime(storage.join(run, "manifest", f"{label}.started.json"))
+        began = storage.modified_s(storage.join(run, "manifest", f"{label}.started.json"))
         rate = len(names) / max(time.time() - began, 0.001)
         row |= {"parts_per_s": round(rate, 4), "left_s": round((total - len(names)) / rate, 1)}
     return row

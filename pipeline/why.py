@@ -59,12 +59,10 @@ def life(run: str, uid: bytes, name: str) -> list[Event]:
 def rows_of(run: str, folder: str, record: type, uid: bytes, pattern: str = "*.parquet") -> Iterator[Any]:
     """The rows of one uid in a folder's Parquets: statistics spare most of the reading."""
     whole = storage.join(run, folder)
-    names = [n for n in storage.list_names(whole, pattern) if layout.is_part(n)]
-    if not names:
-        return
-    found = ds.dataset([storage.join(whole, n) for n in names], format="parquet", schema=parquet.schema_of(record))
-    for batch in found.to_batches(filter=ds.field("uid") == uid):
-        yield from batch.to_pylist()
+    for name in storage.list_names(whole, pattern):
+        if layout.is_part(name):
+            path = storage.join(whole, name)
+            yield from parquet.rows_where(path, ds.field("uid") == uid, schema=parquet.schema_of(record))
 
 
 def collected(run: str, uid: bytes) -> Iterator[Event]:
@@ -117,10 +115,8 @@ def selected(run: str, uid: bytes, name: str) -> Iterator[Event]:
 def packed(run: str, uid: bytes, name: str) -> Iterator[Event]:
     folder = layout.shards_folder(run, name)
     for shard in storage.list_names(folder, "*.parquet"):
-        found = ds.dataset(storage.join(folder, shard)).to_table(
-            ["key", "caption"], filter=ds.field("uid") == uid.hex()
-        )
-        for row in found.to_pylist():
+        mine = ds.field("uid") == uid.hex()
+        for row in parquet.rows_where(storage.join(folder, shard), mine, ["key", "caption"]):
             tar = storage.join("shards", name, shard.removesuffix(".parquet") + ".tar")
             yield Event("pack", "in a shard", {"tar": tar, "key": row["key"], "caption": row["caption"]})
 

@@ -10,10 +10,12 @@ import json
 import os
 import runpy
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pipeline.child import wait_for
@@ -24,6 +26,7 @@ from transforms.trouble import Trouble
 
 BEAM_WORKER = "apache_beam.runners.worker.sdk_worker_main"
 PROVISION_TIMEOUT_S = 60
+EXECUTOR = b"CoarseGrainedExecutorBackend"
 
 
 def end_with(parent: int) -> None:
@@ -37,11 +40,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.stderr = WithoutTrouble(sys.stderr)
     tell_errors_only()
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     args = parser().parse_known_args(argv)[0]
+    if args.provision_endpoint and not args.supervised:
+        sys.exit(supervise(args))
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     if args.provision_endpoint:
-        options = provision(args.id, args.provision_endpoint)
-        check_contract(options)
+        check_contract(provision(args.id, args.provision_endpoint))
     runpy.run_module(BEAM_WORKER, run_name="__main__", alter_sys=True)
 
 
@@ -49,7 +53,39 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pairmill-worker", description="A worker of a cluster; Beam starts it.")
     parser.add_argument("--id", default="")
     parser.add_argument("--provision_endpoint", default="")
+    parser.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
     return parser
+
+
+def supervise(args: argparse.Namespace) -> int:
+    """Beam's worker as a child of ours; its exit code. If something kills it, its executor goes with it.
+
+    Spark keeps workers for the next step of a job, and goes on to use the connection of one that is dead until all
+    attempts of a task are used up. An executor that is gone it replaces.
+    """
+    executor = os.getppid()
+    words = [f"--id={args.id}", f"--provision_endpoint={args.provision_endpoint}", "--supervised"]
+    asked_to_end = threading.Event()
+    with subprocess.Popen([sys.executable, "-m", "pipeline.worker", *words]) as child:
+
+        def end_child(number: int, frame: object) -> None:
+            asked_to_end.set()
+            child.terminate()
+
+        signal.signal(signal.SIGTERM, end_child)
+        threading.Thread(target=end_with, args=(executor,), daemon=True).start()
+        code = child.wait()
+    if code < 0 and not asked_to_end.is_set() and is_executor(executor):
+        os.kill(executor, signal.SIGKILL)
+    return code if code >= 0 else 128 - code
+
+
+def is_executor(pid: int) -> bool:
+    """Whether a process is a Spark executor's, and no job server or agent that has more to do."""
+    try:
+        return EXECUTOR in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def provision(worker: str, endpoint: str) -> Mapping[str, Any]:

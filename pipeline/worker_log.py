@@ -24,13 +24,18 @@ class RunLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)
-        if is_trouble(text):
-            return  # it ends the run as a message of its own
+        if is_trouble(text) or is_parting(text):
+            return  # the one ends the run as a message of its own, the other is the end of the runner's side
         self._lines += text.splitlines()
         try:
             storage.publish(self._path, "".join(f"{line}\n" for line in self._lines).encode())
         except storage.StorageError:
             self.handleError(record)  # what is logged must not end the work
+
+
+def is_parting(text: str) -> bool:
+    """Whether a worker only tells that its runner went away."""
+    return "StatusCode.UNAVAILABLE" in text or "StatusCode.CANCELLED" in text
 
 
 def tell_the_run(run: str) -> None:

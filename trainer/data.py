@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from trainer import files
 from trainer.errors import ShardError
 from trainer.tar import Member, read_members, split_name
 
@@ -41,12 +41,11 @@ class Sample(NamedTuple):
 
 def tars_of(shards: str | Path) -> list[str]:
     """The tars of a folder, sorted, or the one tar itself. Raises ShardError."""
-    path = Path(shards)
-    if path.is_file() and path.suffix == ".tar":
-        return [str(path)]
-    if not path.is_dir():
+    if str(shards).endswith(".tar") and files.size_of(str(shards)) is not None:
+        return [str(shards)]
+    if not files.is_url(shards) and not Path(shards).is_dir():
         raise ShardError(f"{shards}: no such folder; give the folder of the .tar files, such as RUN/shards/main")
-    tars = sorted(str(p) for p in path.glob("*.tar"))
+    tars = [files.joined(shards, name) for name in files.names_in(shards) if name.endswith(".tar")]
     if not tars:
         raise ShardError(f"{shards}: no .tar file in it; give the folder of the shards, such as RUN/shards/main")
     return tars
@@ -82,8 +81,7 @@ def _sample(tar: str, key: str, members: dict[str, Member]) -> Sample | None:
 
 def read_bytes(tar: str, member: Member) -> bytes:
     """A member's payload. Raises ShardError."""
-    with open(tar, "rb") as file:
-        data = os.pread(file.fileno(), member.size, member.offset)
+    data = files.read_range(tar, member.offset, member.size)
     if len(data) != member.size:
         raise ShardError(f"{tar}: {member.name} is cut off")
     return data

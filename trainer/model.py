@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.errors import ModelError
+from trainer.files import is_url
 
 if TYPE_CHECKING:
     import torch
@@ -164,6 +165,9 @@ def check_model_name(model: str, pretrained: str = "") -> None:
     for name in ("torch", "open_clip", "safetensors"):
         if importlib.util.find_spec(name) is None:
             raise ModelError(f"model {model!r} needs {name}, which is not installed: pip install 'pairmill[score]'")
+    for name in (model, pretrained):
+        if is_url(name):
+            raise ModelError(f"model {name}: models are read from a local disk; copy it there first")
     path = Path(model.removeprefix(LOCAL_PREFIX))
     if path.is_dir():
         read_config(path)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from trainer.errors import ShardError
+from trainer.files import opened
 
 BLOCK_BYTES = 512
 MAX_HEADER_BYTES = 1 << 20  # of a pax or long-name record: a name is never this long
@@ -35,7 +36,7 @@ class TarError(ShardError):
 
 def read_members(path: str) -> Iterator[Member]:
     """The regular files of a tar, in order. Raises TarError for damage, links, devices and unsafe names; OSError."""
-    with open(path, "rb") as file:
+    with opened(path) as file:
         place, long_name = 0, ""
         while (header := _header_at(file, path, place)) is not None:
             data = place + BLOCK_BYTES
@@ -112,7 +113,7 @@ def split_name(name: str) -> tuple[str, str] | None:
 
 def end_of(path: str) -> list[str]:
     """What is wrong behind the last member of a readable tar: expected are two empty blocks, then only zeros."""
-    with open(path, "rb") as file:
+    with opened(path) as file:
         place = 0
         while (header := _header_at(file, path, place)) is not None:
             place += BLOCK_BYTES + _padded(header.size)

@@ -17,6 +17,7 @@ import numpy as np
 from trainer.data import Pictures, batches_of, caption_of, find_samples, is_held_out
 from trainer.embed import BATCH
 from trainer.errors import InputError
+from trainer.files import must_be_local
 from trainer.model import Clip, autocast, config_named, create_clip, device_of, load_clip, save_clip, set_threads
 from trainer.retrieval import Retrieval, retrieval_of
 
@@ -91,6 +92,7 @@ def train(shards: str | Path, out: str | Path, settings: TrainSettings | None = 
     """
     import torch
 
+    must_be_local("--out", out)
     settings = settings or TrainSettings()
     check(settings)
     if settings.threads:

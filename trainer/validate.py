@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from trainer import files
 from trainer.data import tars_of
 from trainer.errors import ShardError
 from trainer.key_check import KeyCheck
@@ -27,6 +28,7 @@ FORMAT = "pairmill-shards"
 KNOWN_VERSIONS = (1,)
 SUBSET_TYPE = np.dtype("u8,u8")  # DataComp's
 MAX_FINDINGS_A_SHARD = 1_000
+COPY_BYTES = 1 << 20
 
 
 class Checked(NamedTuple):
@@ -40,7 +42,7 @@ class Checked(NamedTuple):
 
 def validate(folder: str | Path, *, jobs: int = 1) -> list[Finding]:
     """Everything unsound in `folder`; empty where it is sound. Raises ShardError where there is nothing to check."""
-    return list(findings_in(Path(folder), jobs, Totals()))
+    return list(findings_in(str(folder), jobs, Totals()))
 
 
 class Totals:
@@ -51,14 +53,14 @@ class Totals:
         self.samples: dict[str, int] = {}  # by tar
 
 
-def findings_in(folder: Path, jobs: int, totals: Totals) -> Iterator[Finding]:
+def findings_in(folder: str, jobs: int, totals: Totals) -> Iterator[Finding]:
     """The findings, as they are made."""
     names = [Path(tar).name for tar in tars_of(folder)]
     manifest = _read_manifest(folder)
     yield from manifest.findings
     yield from check_files(folder, names, manifest.value)
-    subset = Subset(folder)
-    with KeyCheck() as keys:
+    with KeyCheck() as keys, files.near(folder, [SUBSET]) as copy:
+        subset = Subset(Path(copy))
         for checked in check_shards(folder, names, manifest.value is not None, jobs):
             totals.samples[checked.shard] = len(checked.keys)
             yield from checked.findings[:MAX_FINDINGS_A_SHARD]
@@ -68,12 +70,12 @@ def findings_in(folder: Path, jobs: int, totals: Totals) -> Iterator[Finding]:
             keys.add(checked.shard, checked.keys)
         for key, shard, first in keys.repeated():
             yield Finding(shard, key, f"key also stands in {first}")
-    yield from subset.findings(sum(totals.samples.values()), manifest.value is not None)
+        yield from subset.findings(sum(totals.samples.values()), manifest.value is not None)
     yield from check_counts(folder, manifest.value, totals.samples)
 
 
-def check_shards(folder: Path, names: list[str], strict: bool, jobs: int) -> Iterable[Checked]:
-    work = partial(check_shard, str(folder), strict=strict)
+def check_shards(folder: str, names: list[str], strict: bool, jobs: int) -> Iterable[Checked]:
+    work = partial(check_shard, folder, strict=strict)
     if jobs <= 1 or len(names) == 1:
         return map(work, names)
     return _in_processes(ProcessPoolExecutor(min(jobs, len(names))), work, names)
@@ -85,7 +87,9 @@ def _in_processes(pool: Executor, work: Any, names: list[str]) -> Iterator[Check
 
 
 def check_shard(folder: str, name: str, strict: bool) -> Checked:
-    check = ShardCheck(folder, name.removesuffix(".tar"), strict).run()
+    stem = name.removesuffix(".tar")
+    with files.near(folder, [name, f"{stem}.parquet"]) as copy:
+        check = ShardCheck(copy, stem, strict).run()
     return Checked(name, check.findings, check.keys, check.entries)
 
 
@@ -96,10 +100,11 @@ class Manifest(NamedTuple):
     findings: list[Finding]
 
 
-def _read_manifest(folder: Path) -> Manifest:
-    path = folder / MANIFEST
-    if not path.is_file():
-        own = (folder / SUBSET).exists()  # only we and DataComp write it; a manifest was there or the run broke off
+def _read_manifest(folder: str) -> Manifest:
+    path = files.joined(folder, MANIFEST)
+    if files.size_of(path) is None:
+        # only we and DataComp write it; a manifest was there or the run broke off
+        own = files.size_of(files.joined(folder, SUBSET)) is not None
         return Manifest(None, [Finding(MANIFEST, "", "missing: the shards were not finished")] if own else [])
     value = read_json(path)
     if not isinstance(value, dict) or not isinstance(value.get("shards"), list):
@@ -112,15 +117,15 @@ def _read_manifest(folder: Path) -> Manifest:
     return Manifest(value, findings)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: str) -> Any:
     """The value; None where it cannot be read."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(files.read_bytes(path).decode("utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
 
 
-def check_files(folder: Path, tars: list[str], manifest: dict[str, Any] | None) -> Iterator[Finding]:
+def check_files(folder: str, tars: list[str], manifest: dict[str, Any] | None) -> Iterator[Finding]:
     """Sizes and hashes of what the manifest names; what is missing, and what nobody names."""
     if manifest is None:
         return
@@ -128,9 +133,9 @@ def check_files(folder: Path, tars: list[str], manifest: dict[str, Any] | None) 
     for entry in files_in(manifest):
         named.add(entry.name)
         yield from check_file(folder, entry)
-    for path in sorted(folder.iterdir()):
-        if path.name not in named:
-            yield Finding(path.name, "", "stray: the manifest does not name it")
+    for name in files.names_in(folder):
+        if name not in named:
+            yield Finding(name, "", "stray: the manifest does not name it")
 
 
 class File(NamedTuple):
@@ -153,28 +158,32 @@ def files_in(manifest: dict[str, Any]) -> Iterator[File]:
         yield File(name, told.get("sha256") if isinstance(told, dict) else told, None)
 
 
-def check_file(folder: Path, file: File) -> Iterator[Finding]:
+def check_file(folder: str, file: File) -> Iterator[Finding]:
     if not file.name or Path(file.name).name != file.name:
         yield Finding(MANIFEST, "", f"an entry without the name of a file: {file.name!r}")
         return
-    path = folder / file.name
-    if not path.is_file():
+    path = files.joined(folder, file.name)
+    size = files.size_of(path)
+    if size is None:
         yield Finding(file.name, "", "missing")
         return
-    if file.size_bytes is not None and path.stat().st_size != file.size_bytes:
-        yield Finding(file.name, "", f"{path.stat().st_size} bytes, the manifest says {file.size_bytes}")
+    if file.size_bytes is not None and size != file.size_bytes:
+        yield Finding(file.name, "", f"{size} bytes, the manifest says {file.size_bytes}")
     if file.sha256 is not None and sha256_of(path) != file.sha256:
         yield Finding(file.name, "", "bytes differ from the manifest's sha256")
 
 
-def sha256_of(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256_of(path: str) -> str:
+    digest = hashlib.sha256()
+    with files.opened(path) as file:
+        while block := file.read(COPY_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
-def check_counts(folder: Path, manifest: dict[str, Any] | None, samples: dict[str, int]) -> Iterator[Finding]:
+def check_counts(folder: str, manifest: dict[str, Any] | None, samples: dict[str, int]) -> Iterator[Finding]:
     """Numbers of samples in `sizes.json` and in the manifest."""
-    sizes = read_json(folder / SIZES)
+    sizes = read_json(files.joined(folder, SIZES))
     if manifest is not None and sizes is None:
         yield Finding(SIZES, "", "cannot be read as JSON")
     if isinstance(sizes, dict):
@@ -242,7 +251,7 @@ def main(args: argparse.Namespace) -> int:
     if args.jobs < 1:
         raise ShardError(f"--jobs {args.jobs}: expected 1 or more")
     totals, unsound = Totals(), 0
-    for finding in findings_in(Path(args.shards), args.jobs, totals):
+    for finding in findings_in(args.shards, args.jobs, totals):
         print(f"{finding.shard}  {finding.key or '-'}  {finding.what}")
         unsound += 1
     counted = f"{len(totals.samples)} shards, {sum(totals.samples.values())} samples"

@@ -239,7 +239,14 @@ class Sample(NamedTuple):
     similarity: float | None  # of the first caption
 
 
+class Share(NamedTuple):
+    """What one part gives to one shard."""
+
+    samples: tuple[Sample, ...]
+
+
 ALL = (
+    Share,
     Source,
     Caption,
     Occurrence,

@@ -8,7 +8,6 @@ import binascii
 import gzip
 import hashlib
 import io
-import os
 import re
 import uuid
 import zlib
@@ -65,9 +64,10 @@ class HttpAnswer(NamedTuple):
 def read_warc(path: str, max_body_bytes: int = MAX_BODY_BYTES) -> Iterator[WarcEntry]:
     """Pages, images and redirects of a WARC file (plain, .gz or .zst), in its order. Raises StorageError."""
     with storage.open_for_reading(path) as file:
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, io.SEEK_END)
         if size == 0:
             return
+        file.seek(0)
         ranged = file.read(4) != _ZSTD_DICTIONARY
         file.seek(0)
         before, waiting = -1, _Waiting(-1, None)
@@ -138,7 +138,7 @@ def _is_whole(file: BinaryIO) -> bool:
     """Whether the gzip members from here on are complete. Plain records were checked by their length already."""
     data = file.read(_STEP_BYTES)
     if not data.startswith(_GZIP):
-        file.seek(-1, os.SEEK_END)
+        file.seek(-1, io.SEEK_END)
         return not data.startswith(b"WARC/") or (file.read() == b"\n" and _HEAD_END.search(data) is not None)
     member, ended = zlib.decompressobj(wbits=31), False
     while data:

@@ -10,7 +10,6 @@ from filters.reasons import Reason
 from pipeline import layout
 from pipeline.report.stats import read_columns
 from transforms import parquet, storage
-from transforms.records import Image
 
 EACH = 4
 
@@ -63,9 +62,7 @@ def _captioned(example: Example, reason: str, texts: dict[bytes, str]) -> Exampl
 
 def _captions(run: str, uids: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
     folder = storage.join(run, layout.IMAGES)
-    files = [storage.join(folder, f"{stem}.parquet") for stem in layout.part_stems(run)]
-    if not files:
-        return
-    found = ds.dataset(files, format="parquet", schema=parquet.schema_of(Image))
-    for row in found.to_table(["uid", "caption"], filter=ds.field("uid").isin(list(uids))).to_pylist():
-        yield row["uid"], row["caption"]
+    wanted = ds.field("uid").isin(list(uids))
+    for stem in layout.part_stems(run):
+        for row in parquet.rows_where(storage.join(folder, f"{stem}.parquet"), wanted, ["uid", "caption"]):
+            yield row["uid"], row["caption"]

@@ -37,9 +37,9 @@ def kept_pictures(run: str, name: str) -> list[html.Thumbnail]:
     tars = storage.list_names(folder, "*.tar")
     pictures: list[html.Thumbnail] = []
     if tars:
-        with tarfile.open(storage.join(folder, tars[0])) as tar:
+        with storage.open_for_reading(storage.join(folder, tars[0])) as file, tarfile.open(fileobj=file) as tar:
             members = ((member, tar.extractfile(member)) for member in tar)
-            parts = {m.name: file.read() for m, file in islice(members, 3 * THUMBNAILS) if file is not None}
+            parts = {m.name: data.read() for m, data in islice(members, 3 * THUMBNAILS) if data is not None}
         for image, extension in ((n, n.rpartition(".")[2]) for n in parts if n.endswith(tuple(MEDIA_TYPES))):
             caption = parts[image.replace(f".{extension}", ".txt")].decode()
             pictures.append(html.Thumbnail(parts[image], MEDIA_TYPES[extension], caption))

@@ -6,6 +6,7 @@ import pytest
 from helpers.command import demo_words, pairmill
 
 LABELS = ("collect", "fetch", "score", "select.main", "pack.main")
+ONE_EXECUTOR = {"properties__spark__cores__max": "1"}  # half the processes to start
 FINAL = ("shards/main/manifest.json", *(f"manifest/{label}.json" for label in LABELS))
 
 
@@ -31,7 +32,7 @@ def test_the_whole_demo(cluster, finished, tmp_path, digest_of_folder):
 
 @pytest.mark.timeout(600)
 def test_the_whole_demo_on_an_object_store(cluster, s3, finished):
-    words = demo_words(f"{s3.url}/demo", *cluster.words())
+    words = demo_words(f"{s3.url}/demo", *cluster.words(**ONE_EXECUTOR))
     outcome = pairmill(*words, env=cluster.environment, timeout_s=500)
     assert outcome.code == 0, outcome.err
     check_same(s3.folder / "demo", finished)
@@ -41,7 +42,7 @@ def test_the_whole_demo_on_an_object_store(cluster, s3, finished):
 def test_the_demo_as_job_jars_through_spark_submit(cluster, finished, tmp_path):
     run = tmp_path / "run"
     submit = str(Path(cluster.home) / "bin" / "spark-submit")
-    words = demo_words(run, *cluster.words("spark-submit", submit=submit))
+    words = demo_words(run, *cluster.words("spark-submit", submit=submit, **ONE_EXECUTOR))
     outcome = pairmill(*words, env=cluster.environment, timeout_s=800)
     assert outcome.code == 0, outcome.err
     check_same(run, finished)

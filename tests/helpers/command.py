@@ -120,12 +120,16 @@ class Started:
         """SIGKILL to the first process alone."""
         self._process.kill()
 
+    def pids(self) -> list[int]:
+        """The command's living processes, whatever their sessions."""
+        return list(_living(self._mark))
+
     def left_behind(self, timeout_s: float = 5) -> list[str]:
         """The command's processes that live on, a moment after its end."""
         end = time.monotonic() + timeout_s
         while (found := _living(self._mark)) and time.monotonic() < end:
             time.sleep(0.05)
-        return found
+        return list(found.values())
 
 
 def _anonymous_file(text: bytes = b"") -> int:
@@ -140,14 +144,15 @@ def _text(descriptor: int) -> str:
     return os.pread(descriptor, size, 0).decode(errors="replace")
 
 
-def _living(mark: str) -> list[str]:
-    """The command lines of the processes that carry `mark` in their environment; zombies have none."""
-    found = []
+def _living(mark: str) -> dict[int, str]:
+    """pid → command line of the processes that carry `mark` in their environment; zombies have none."""
+    found = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
                 if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
-                    found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+                    line = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found[int(folder.name)] = line.decode(errors="replace")
             except OSError:
                 continue  # it ended while we looked, or is none of ours
     return found

@@ -65,5 +65,6 @@ def example_of(record: type):
         r.ScoredCaption: r.ScoredCaption(odd, None),
         r.Pair: pair(similarity=None),
         r.Sample: r.Sample(b"\xff" * 8, image(), None),
+        r.Share: r.Share((r.Sample(b"\xff" * 8, image(), None),)),
     }
     return examples[record]

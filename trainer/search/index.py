@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from trainer.data import Sample, caption_of, find_samples, row_of
 from trainer.embed import embed_texts, embedded_chunks
 from trainer.errors import InputError
+from trainer.files import must_be_local
 from trainer.model import Clip, load_clip
 
 FORMAT = "pairmill-index"
@@ -52,6 +53,7 @@ def build_index(shards: str, model: str, out: str, *, pretrained: str = "", devi
 
     An index that stands in `out` is replaced; a folder with anything else in it is refused.
     """
+    must_be_local("--out", out)
     clip = load_clip(model, pretrained, device=device)
     samples = find_samples(shards)
     folder = Path(out)

@@ -32,7 +32,7 @@ async def crawl_task(
     task: int,
     web: WebSettings,
     html: HtmlSettings,
-    may_ask: Callable[[], object] = lambda: None,
+    may_ask: Callable[[], object] | None = None,
 ) -> int:
     """Ask the pages of every part that is not committed yet; returns the number of parts.
 

@@ -12,6 +12,8 @@ def merged(occurrence: Occurrence) -> Merged:
 def merge(parts: Iterable[Merged]) -> Merged:
     """Several `Merged` of one uid as one: captions add up by id, the smallest position speaks."""
     parts = list(parts)
+    if len(parts) == 1:
+        return parts[0]  # as most are: captions already stand in order
     known: dict[bytes, PlacedCaption] = {}
     for part in parts:
         for placed in part.captions:

@@ -53,7 +53,7 @@ async def fetch_task(
     task: int,
     fetch: FetchSettings,
     web: WebSettings,
-    may_ask: Callable[[], object] = lambda: None,
+    may_ask: Callable[[], object] | None = None,
 ) -> TaskResult:
     """Fetch every part of a task that is not committed yet. `may_ask` raises where the task is somebody else's.
 

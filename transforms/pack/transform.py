@@ -1,7 +1,9 @@
 """A selection to shards, wired: rank, slice, write. Only rows are shuffled; bytes are read by range at the end."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from functools import partial
+from itertools import chain
 
 import apache_beam as beam
 from apache_beam.pvalue import AsIter, AsSingleton
@@ -11,7 +13,7 @@ from transforms.pack.read import kept_samples, kept_uids
 from transforms.pack.settings import PackSettings
 from transforms.pack.shard import write_shard
 from transforms.pack.shuffle import bucket_of, first_ranks, rank_of, shard_of
-from transforms.records import Sample
+from transforms.records import Sample, Share
 
 
 class Pack(beam.PTransform):
@@ -26,10 +28,9 @@ class Pack(beam.PTransform):
         starts = parts | "Find where shards begin" >> ShardStarts(self.run, self.name, self.settings)
         return (
             parts
-            | "Read samples" >> beam.FlatMap(read_samples, self.run, self.name, self.settings.seed)
-            .with_output_types(Sample)
-            | "Into shards" >> beam.Map(keyed_by_shard, AsIter(starts))
-            .with_output_types(tuple[int, Sample])
+            # One step: rows that wait for the side input would be written down once more.
+            | "Into shards" >> beam.FlatMap(shares_of_shards, self.run, self.name, self.settings.seed, AsIter(starts))
+            .with_output_types(tuple[int, Share])
             | "One list a shard" >> beam.GroupByKey()
             | "Write shard" >> beam.MapTuple(partial(write_one, run=self.run, name=self.name))
         )  # fmt: skip
@@ -68,13 +69,17 @@ def ranks_in_bucket(bucket: tuple[int, Iterable[bytes]], counts: dict[int, int],
     return first_ranks(*bucket, counts, size)
 
 
-def read_samples(part: str, run: str, name: str, seed: int) -> Iterable[Sample]:
-    return kept_samples(run, name, part, seed)
+def shares_of_shards(
+    part: str, run: str, name: str, seed: int, starts: Iterable[tuple[int, bytes]]
+) -> Iterable[tuple[int, Share]]:
+    """What a part gives to each shard, as one element: Beam's cost is by the element."""
+    ranks = [rank for _, rank in sorted(starts)]
+    shares: dict[int, list[Sample]] = defaultdict(list)
+    for sample in kept_samples(run, name, part, seed):
+        shares[shard_of(sample.rank, ranks)].append(sample)
+    return [(number, Share(tuple(samples))) for number, samples in shares.items()]
 
 
-def keyed_by_shard(sample: Sample, starts: Iterable[tuple[int, bytes]]) -> tuple[int, Sample]:
-    return shard_of(sample.rank, [rank for _, rank in sorted(starts)]), sample
-
-
-def write_one(number: int, samples: Iterable[Sample], run: str, name: str) -> int:
+def write_one(number: int, shares: Iterable[Share], run: str, name: str) -> int:
+    samples = chain.from_iterable(share.samples for share in shares)
     return write_shard(number, samples, run, f"{run}/shards/{name}")

@@ -118,7 +118,11 @@ def _band_key(number: int, bits: int) -> bytes:
 
 
 def near_losers(members: Iterable[Near], rules: NearDuplicateRules) -> Iterator[tuple[str, Fact]]:
-    """The nearest better one of each that loses within one band, told to the loser's part."""
+    """The nearest better one of each that loses within one band, told to the loser's part.
+
+    The members of one band are held in memory, about 0.5 kB each. Of unrelated hashes and a radius of 12 that is one
+    or two in a million images; of a band that very many share (flat pictures) a million members are half a gigabyte.
+    """
     parts = {near.member.uid: (near.part, near.member) for near in members}
     if len(parts) > 1:
         for worse, better, distance in within_bucket([member for _, member in parts.values()], rules.radius):

@@ -130,13 +130,15 @@ class FindCut(beam.PTransform):
 
     def expand(self, sides: Any) -> PCollection:  # a pair of them: Beam takes no such hint
         states, members = sides
-        counts = members | "Sizes" >> beam.MapTuple(groups.count_packed).with_output_types(
-            tuple[int, int]
-        ) | "Count" >> beam.CombinePerKey(sum)  # fmt: skip
+        counts = (
+            members
+            | "Sizes" >> beam.MapTuple(groups.count_packed).with_output_types(tuple[int, int])
+            | "Count" >> beam.CombinePerKey(sum)
+        )
         cut = (
             members
             | "One list a bucket" >> beam.GroupByKey()
-            | "Cut" >> beam.FlatMap(cut_of, AsDict(counts), self.step).with_output_types(float)
+            | "Cut" >> beam.FlatMap(cut_of, AsDict(_typed(counts, tuple[int, int])), self.step).with_output_types(float)
         )
         return states | "Tell all" >> beam.Map(tell_cut, AsSingleton(cut, -1.0)).with_output_types(PartNews)
 

@@ -30,6 +30,7 @@ BUFFER_BYTES = 4 << 20  # of a larger one
 MAGIC = frozenset("*?[")
 BATCH = 1_000  # keys that one request deletes: S3's limit
 PROBE_S = 25.0
+OURS: tuple[type[BaseException], ...] = (StorageError, ImportError)
 
 
 def patiently(url: str, doing: str, work: Callable[[Any, str], T]) -> T:
@@ -264,10 +265,9 @@ def check_folder(folder: str) -> None:
     outcome: list[BaseException | None] = []
 
     def work() -> None:
-        expected: tuple[type[BaseException], ...] = (StorageError, ImportError, *failures())
         try:
             _probe(folder)
-        except expected as error:
+        except (*failures(), *OURS) as error:
             outcome.append(error)
         else:
             outcome.append(None)

@@ -30,7 +30,8 @@ class PoliteWeb:
 
     `async with PoliteWeb(settings) as web: answer = await web.ask(url)`. Thousands of asks may be under way: one that
     waits costs a coroutine. One instance belongs to one event loop; hosts must not be shared between instances.
-    `may_ask` is called before each request and raises where another process owns the hosts by now.
+    `may_ask` is given where hosts pass from process to process: it is called before each request, raises where another
+    one owns them by now, and the first request to a host keeps the distance from what an earlier one may have asked.
     """
 
     def __init__(
@@ -38,13 +39,13 @@ class PoliteWeb:
         settings: WebSettings,
         own_version: str = "",
         lookup: Lookup = system_lookup,
-        may_ask: Callable[[], object] = lambda: None,
+        may_ask: Callable[[], object] | None = None,
     ) -> None:
         self.settings = settings
-        self._may_ask = may_ask
+        self._may_ask = may_ask or (lambda: None)
         user_agent = settings.user_agent(own_version or _installed_version())
         self._client = Client(settings, user_agent, Resolver(settings, lookup))
-        self._schedule = Schedule(settings)
+        self._schedule = Schedule(settings, follows=may_ask is not None)
         self._robots = RobotsCache(self._ask_for_rules, settings)
         self._tdm = TdmCache(self._ask_for_tdmrep, settings)
 

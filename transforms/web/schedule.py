@@ -28,7 +28,8 @@ _ALONE = Pace(at_once=1, gap_s=0.0)
 class Host:
     """What is known of one host's patience. Where kinds of requests are mixed, the strictest pace holds for all."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, asked_s: float = float("-inf")) -> None:
+        self.asked_s = asked_s  # when somebody before us may have asked last
         self.door = asyncio.Lock()  # one request starts at a time, in the order of asking
         self.changed = asyncio.Event()
         self.first_s = now
@@ -50,8 +51,8 @@ class Host:
         if self.running >= pace.at_once:
             return None
         ready_s = self.hold_until_s
-        if self.latest is not None:
-            ready_s = max(ready_s, self.latest.clear_s(gap_s))
+        clear_s = self.asked_s + gap_s if self.latest is None else self.latest.clear_s(gap_s)
+        ready_s = max(ready_s, clear_s)
         return max(0.0, ready_s - now)
 
     def is_idle(self, now: float) -> bool:
@@ -111,9 +112,16 @@ class Turn:
 
 
 class Schedule:
-    """All hosts of one event loop."""
+    """All hosts of one event loop. With `follows`, an attempt before this one may have asked any host just now."""
 
-    def __init__(self, settings: WebSettings, clock: Clock = time.monotonic, wall_clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        settings: WebSettings,
+        clock: Clock = time.monotonic,
+        wall_clock: Clock = time.time,
+        follows: bool = False,
+    ) -> None:
+        self._asked_s = clock() if follows else float("-inf")
         self._settings = settings
         self._clock = clock
         self._wall_clock = wall_clock
@@ -183,7 +191,7 @@ class Schedule:
         host = self._hosts.get(name)
         if host is None:
             self._forget_idle()
-            host = self._hosts[name] = Host(self._clock())
+            host = self._hosts[name] = Host(self._clock(), self._asked_s)
         return host
 
     def _forget_idle(self) -> None:

@@ -170,3 +170,15 @@ def test_who_gives_up_waiting_blocks_nobody():
 )
 def test_retry_after(value, seconds):
     assert retry_after_s(value, 60.0) == seconds
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_who_follows_another_keeps_its_distance_from_what_that_one_asked(follows):
+    async def first_start_s():
+        schedule = Schedule(WebSettings(), follows=follows)
+        began = asyncio.get_running_loop().time()
+        async with schedule.turn("a", Pace(at_once=1, gap_s=0.2)):
+            return asyncio.get_running_loop().time() - began
+
+    waited_s = asyncio.run(first_start_s())
+    assert (waited_s >= 0.2) == follows

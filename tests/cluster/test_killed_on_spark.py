@@ -1,0 +1,96 @@
+"""SDK workers and executors killed at random moments of fetch and pack: as if nothing had happened."""
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from cluster import Cluster
+from helpers.command import Started, demo_words
+from helpers.kill import log_lines
+from test_demo_on_spark import check_same
+
+SEED = int(os.environ.get("PAIRMILL_KILL_SEED", random.SystemRandom().randrange(10**6)))
+GAP_S = 0.4
+PACE = {"web__hosts": f'[{{pattern: "*", at_once: 1, gap_s: {GAP_S}}}]'}
+CLOCK_S = 0.05  # between a request's arrival and its line in the log, on a machine with other work
+
+
+def collected(finished: Path, run: Path) -> Path:
+    """A run directory in which `collect` is done."""
+    for folder in ("candidates", "pages", "rejects"):
+        shutil.copytree(finished / folder, run / folder)
+    (run / "manifest").mkdir()
+    for path in (finished / "manifest").glob("collect*.json"):
+        shutil.copy(path, run / "manifest")
+    return run
+
+
+def kill_one(
+    cluster: Cluster, started: Started, pids: Callable[[], list[int]], rng: random.Random, most_s: float
+) -> str:
+    """SIGKILL to one of the processes, some moment after there is one."""
+    assert started.wait_until(lambda: bool(pids()), 60)
+    time.sleep(rng.uniform(0, most_s))
+    assert started.wait_until(lambda: bool(pids()), 60)  # they come and go with the steps of a job
+    pid = pids()[0]
+    os.kill(pid, signal.SIGKILL)
+    return f"{pid} at {started.seconds:.1f} s"
+
+
+def killed_run(cluster: Cluster, run: Path, rng: random.Random) -> None:
+    started = Started(demo_words(run, *cluster.words(), **PACE), env=cluster.environment)
+    for label, begun in (
+        ("fetch", lambda: bool(list((run / "leases").glob("fetch-*/*.json")))),
+        ("pack", (run / "manifest/pack.main.started.json").exists),
+    ):
+        assert started.wait_until(begun, 200), started.wait().err
+        worker = kill_one(cluster, started, cluster.sdk_workers, rng, 3)
+        executor = kill_one(cluster, started, cluster.executors, rng, 6)
+        print(f"{label}: SDK worker {worker}, executor {executor}")
+    outcome = started.wait(400)
+    assert outcome.code == 0, outcome.err
+    print(f"ended well after {outcome.seconds:.0f} s")
+
+
+def check_pace(run: Path) -> None:
+    """From the server's log: no host was asked for pictures faster than its limit, over all attempts.
+
+    The robots.txt of a host that has pages is left out: each task asks for it that has a picture from such a page.
+    """
+    hosts = defaultdict(list)
+    for line in log_lines(run):
+        moment, host, target, _ = line.split(" ")
+        if target != "/robots.txt":
+            hosts[host].append(float(moment))
+    assert len(hosts) > 5
+    shortest = min(b - a for moments in hosts.values() for a, b in pairwise(moments))
+    assert shortest >= GAP_S - CLOCK_S
+
+
+def one_round(cluster: Cluster, finished: Path, run: Path, number: int) -> None:
+    print(f"\nseed {SEED}, round {number}")
+    collected(finished, run)
+    killed_run(cluster, run, random.Random(SEED + number))
+    check_same(run, finished)
+    check_pace(run)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("number", range(2))
+def test_killed_workers_and_executors(cluster, finished, tmp_path, digest_of_folder, number):
+    one_round(cluster, finished, tmp_path / "run", number)
+    assert digest_of_folder(tmp_path / "run/shards") == digest_of_folder(finished / "shards")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("number", range(10))
+def test_killed_workers_and_executors_ten_times(cluster, finished, tmp_path, number):
+    one_round(cluster, finished, tmp_path / "run", 100 + number)
