@@ -79,6 +79,14 @@ soak: $(CLUSTER) $(JOB_SERVER) ## all rounds of the kill tests
 bench-sites: $(READY) ## two real documentation sites through the whole way
 	bash bench/sites/run.sh
 
+.PHONY: bench-engines
+bench-engines: $(CLUSTER) $(JOB_SERVER) ## what Beam, worker processes and Spark cost (wants the machine alone)
+	$(PY) -m bench.engines.run
+
+.PHONY: dataflow-template
+dataflow-template: $(READY) ## the images' build context and the flex template, checked up to where the cloud is needed
+	$(PY) deploy/dataflow/template.py
+
 .PHONY: wheel
 wheel: $(READY) ## build the wheel into dist/
 	$(PY) -m uv build --quiet --wheel --out-dir dist

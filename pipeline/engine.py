@@ -155,7 +155,7 @@ class Engine:
         if self.is_spark:
             return [*spark.job_options(self.settings.spark), f"--job_endpoint={self._server.start()}", *options]
         if self.is_dataflow:
-            return [*dataflow_options(self.settings.dataflow, stage), *options]
+            return [*dataflow_options(self.settings.dataflow, stage, self._run), *options]
         return options
 
     def _contract(self) -> list[str]:

@@ -121,7 +121,7 @@ def test_nothing_broad_is_caught():
 
 
 @pytest.mark.parametrize(
-    "page", ["AGENTS.md", "README.md", "docs/architecture.md", "docs/engines.md", "docs/formats.md"]
+    "page", ["AGENTS.md", "README.md", "docs/architecture.md", "docs/engines.md", "docs/dataflow.md", "docs/formats.md"]
 )
 def test_every_name_in_the_documents_exists(page):
     text = (ROOT / page).read_text()

@@ -5,7 +5,9 @@ one claim of its own and reads those of the others. That needs no atomic create 
 written is seen by the next who lists; local folders and today's object stores keep that.
 
 A claim is renewed by a heartbeat. Whoever waits judges by his own clock: a claim that has not changed for `expiry_s`
-is dead. A holder that could not renew for half of that must stop: `check()` says so before every request.
+is dead. A holder that could not renew for half of that must stop: `check()` says so before every request. Any process
+may be stopped between any two steps, for as long as you like: a renewal counts by when it ended, a look at the others
+by when it began.
 """
 
 import json
@@ -15,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +26,10 @@ from transforms.trouble import Trouble
 
 FOLDER = "leases"
 BEATS = 5  # in the time after which a claim is dead
+NEVER = float("-inf")
 MAX_POLL_S = 0.5
+LOOKS = 5  # at claims that come and go
+HIDDEN = "?"  # when a process began that lives, but that we must not look at
 
 
 class LeaseLost(Trouble):
@@ -53,7 +59,8 @@ class Claim(NamedTuple):
 
     def is_provably_dead(self) -> bool:
         """Whether it is from this very machine, and its process is gone: nobody needs to wait then."""
-        return self.machine != "" and self.machine == this_machine() and born_of(self.pid) != self.born
+        here = self.machine != "" and self.machine == this_machine()
+        return here and born_of(self.pid) not in (self.born, HIDDEN)
 
 
 @contextmanager
@@ -76,34 +83,37 @@ class Lease:
     def __init__(self, folder: str, expiry_s: float, shared: bool = False) -> None:
         self._folder = folder
         self._expiry_s = expiry_s
+        self._pause_s = min(MAX_POLL_S, expiry_s / 10)
         self._claim = new_claim(shared)
-        self._path = storage.join(folder, f"{self._claim.owner}.json")
         self._writing = threading.Lock()
         self._over = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
-        self._renewed = time.monotonic()
+        self._renewed = NEVER
 
     def check(self) -> None:
         """Raises LeaseLost. Cheap: to be called before everything that only the holder may do."""
-        age_s = time.monotonic() - self._renewed
-        if age_s > self._expiry_s / 2:
+        if self._is_late():
             raise LeaseLost(
-                f"the lease {self._folder} could not be renewed for {age_s:.1f} s, another attempt may have it by now; "
-                "what is committed stays, the same command goes on"
+                f"the lease {self._folder} was not renewed within {self._expiry_s / 2:g} s, or was taken away: another "
+                "attempt may have it by now; what is committed stays, the same command goes on"
             )
 
     def acquire(self, wait: bool = True) -> None:
         """Returns when nobody stands before this claim. Raises LeaseTaken, LeaseLost, StorageError."""
+        storage.list_names(self._folder)  # a process's first request loads libraries and credentials: not on our time
+        self._renewed = time.monotonic()
         self._write(choosing=True)
         self._heart.start()
         last = max((claim.number for claim in self._others()), default=0)
         self._write(choosing=False, number=last + 1)
         watch = Watch(self._expiry_s)
         while before := self._before(watch):
-            if not wait and any(watch.is_seen_alive(claim) for claim in before):
-                raise LeaseTaken(f"{self._folder} is held by process {before[0].pid}")
-            time.sleep(min(MAX_POLL_S, self._expiry_s / 10))
+            alive = [claim for claim in before if watch.is_seen_alive(claim)]
+            if alive and not wait:
+                raise LeaseTaken(f"{self._folder} is held by process {alive[0].pid}")
+            time.sleep(self._pause_s)
             self.check()
+        self.check()
 
     def release(self) -> None:
         """Others may have it. What cannot be deleted expires."""
@@ -111,43 +121,74 @@ class Lease:
         if self._heart.is_alive():
             self._heart.join()
         try:
-            storage.delete(self._path)
+            self._delete(self._claim)
         except storage.StorageError:
             return
 
     def _before(self, watch: "Watch") -> list[Claim]:
         """The living claims that stand before this one; dead ones are removed on the way."""
+        asked_s = watch.now()
         before = [claim for claim in self._others() if claim.stands_before(self._claim)]
-        dead = [claim for claim in before if watch.is_dead(claim)]
+        dead = [claim for claim in before if watch.is_dead(claim, asked_s)]
         for claim in dead:
-            storage.delete(storage.join(self._folder, f"{claim.owner}.json"))
+            self._delete(claim)
         return [claim for claim in before if claim not in dead]
 
     def _others(self) -> list[Claim]:
-        names = [n for n in storage.list_names(self._folder, "*.json") if n != f"{self._claim.owner}.json"]
-        found = (read_claim(storage.join(self._folder, name)) for name in names)
+        listed = storage.list_names(self._folder, "*.[01].json")
+        owners = {owner: list(names) for owner, names in groupby(listed, key=lambda name: name.partition(".")[0])}
+        owners.pop(self._claim.owner, None)
+        found = (self._latest(owner, names) for owner, names in owners.items())
         return [claim for claim in found if claim is not None]
 
+    def _latest(self, owner: str, names: list[str]) -> Claim | None:
+        """What `owner` has written last; None where it is withdrawn.
+
+        Raises StorageError: nobody is gone because a read failed.
+        """
+        for looks_left in reversed(range(LOOKS)):
+            try:
+                claims = [read_claim(storage.join(self._folder, name)) for name in names]
+                return max(claims, key=lambda claim: claim.beat, default=None)
+            except storage.StorageError:  # gone since it was listed; the owner may stand under its other name
+                if not looks_left:
+                    raise
+                names = storage.list_names(self._folder, f"{owner}.[01].json")
+        raise AssertionError("the last look raises")
+
     def _write(self, **changes: object) -> None:
+        """What ends too late is lost for good: others may have taken the claim for dead before it changed."""
         with self._writing:
             began = time.monotonic()
             self._claim = self._claim._replace(beat=self._claim.beat + 1, **changes)  # type: ignore[arg-type]
-            storage.publish(self._path, json.dumps(self._claim._asdict()).encode())
-            self._renewed = began  # the others may have seen it as early as that
+            storage.publish(self._path(self._claim), json.dumps(self._claim._asdict()).encode())
+            self._renewed = NEVER if self._is_late() else began  # the others may have seen it as early as that
+
+    def _path(self, claim: Claim) -> str:
+        """Two names by turns: a store that cannot replace (HDFS) shows none for a moment, and then shows the other."""
+        return storage.join(self._folder, f"{claim.owner}.{claim.beat % 2}.json")
+
+    def _delete(self, claim: Claim) -> None:
+        """The newer one last: nobody sees a beat go back."""
+        for beat in (claim.beat + 1, claim.beat):
+            storage.delete(self._path(claim._replace(beat=beat)))
+
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._renewed > self._expiry_s / 2
 
     def _beat(self) -> None:
         """Renew until it is over, or until it is too late: a claim that was given up must not come back."""
-        while not self._over.wait(self._expiry_s / BEATS):
+        while not self._over.wait(max(0.0, self._renewed + self._expiry_s / BEATS - time.monotonic())):
             try:
                 self.check()
-                if not storage.exists(self._path):
-                    self._renewed = float("-inf")
+                if not storage.exists(self._path(self._claim)):
+                    self._renewed = NEVER
                     return
                 self._write()
             except LeaseLost:
                 return
             except storage.StorageError:
-                continue  # the next beat may work; check() knows how old the last one is
+                self._over.wait(self._expiry_s / BEATS / 4)  # the next may work; check() knows how old the last one is
 
 
 class Watch:
@@ -159,15 +200,18 @@ class Watch:
         self._seen: dict[str, tuple[int, float]] = {}  # owner → beat, when it was first seen
         self._alive: set[str] = set()
 
-    def is_dead(self, claim: Claim) -> bool:
-        now = self._clock()
-        beat, since = self._seen.get(claim.owner, (None, now))
+    def now(self) -> float:
+        return self._clock()
+
+    def is_dead(self, claim: Claim, asked_s: float) -> bool:
+        """`asked_s`: when we began to read `claim`. It says nothing of the time since then, however long that was."""
+        beat, since = self._seen.get(claim.owner, (None, 0.0))
         if beat != claim.beat:
             if beat is not None:
                 self._alive.add(claim.owner)
-            self._seen[claim.owner] = claim.beat, now
+            self._seen[claim.owner] = claim.beat, self.now()
             return claim.is_provably_dead()
-        return now - since > self._expiry_s or claim.is_provably_dead()
+        return asked_s - since > self._expiry_s or claim.is_provably_dead()
 
     def is_seen_alive(self, claim: Claim) -> bool:
         """Whether its heart has beaten while we watched."""
@@ -179,12 +223,13 @@ def new_claim(shared: bool) -> Claim:
     return Claim(uuid.uuid4().hex, shared, True, 0, 0, this_machine(), pid, born_of(pid))
 
 
-def read_claim(path: str) -> Claim | None:
-    """None where it was withdrawn between listing and reading."""
+def read_claim(path: str) -> Claim:
+    """What is no claim of ours is waited out like one. Raises StorageError."""
     try:
         return Claim(**json.loads(storage.read_bytes(path)))
-    except storage.StorageError:
-        return None
+    except (ValueError, TypeError):
+        owner, turn, _ = os.path.basename(path).rsplit(".", 2)
+        return Claim(owner, False, True, 0, int(turn == "1"), "", 0, "")
 
 
 def this_machine() -> str:
@@ -196,10 +241,23 @@ def this_machine() -> str:
 
 
 def born_of(pid: int) -> str:
-    """When a process of this machine began, in ticks since the start (proc(5), field 22); "" where there is none."""
+    """When a process of this machine began, in ticks since the start (proc(5), field 22); "" where there is none.
+
+    /proc mounted with hidepid shows other users' processes to nobody; kill(2) with signal 0 knows them.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return ""
+        return HIDDEN if is_known(pid) else ""
     fields = stat.rpartition(")")[2].split()
     return "" if fields[0] == "Z" else fields[19]
+
+
+def is_known(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,8 +1,10 @@
 """The demo on a real Spark cluster: the same bytes as on one machine, wherever the run directory is."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from cluster import Cluster
 from helpers.command import demo_words, pairmill
 
 LABELS = ("collect", "fetch", "score", "select.main", "pack.main")
@@ -15,6 +17,16 @@ def check_same(run: Path, finished: Path) -> None:
         assert (run / name).read_bytes() == (finished / name).read_bytes(), name
     for folder in ("images", "candidates", "selection/main", "shards/main"):
         assert names(run / folder) == names(finished / folder), folder  # nothing that no commit names
+
+
+def collected(finished: Path, run: Path) -> Path:
+    """A run directory in which `collect` is done."""
+    for folder in ("candidates", "pages", "rejects"):
+        shutil.copytree(finished / folder, run / folder)
+    (run / "manifest").mkdir()
+    for path in (finished / "manifest").glob("collect*.json"):
+        shutil.copy(path, run / "manifest")
+    return run
 
 
 def names(folder: Path) -> set[str]:
@@ -38,11 +50,22 @@ def test_the_whole_demo_on_an_object_store(cluster, s3, finished):
     check_same(s3.folder / "demo", finished)
 
 
-@pytest.mark.timeout(900)
-def test_the_demo_as_job_jars_through_spark_submit(cluster, finished, tmp_path):
-    run = tmp_path / "run"
-    submit = str(Path(cluster.home) / "bin" / "spark-submit")
-    words = demo_words(run, *cluster.words("spark-submit", submit=submit, **ONE_EXECUTOR))
-    outcome = pairmill(*words, env=cluster.environment, timeout_s=800)
+def submitting(cluster: Cluster) -> list[str]:
+    return cluster.words("spark-submit", submit=str(Path(cluster.home) / "bin" / "spark-submit"), **ONE_EXECUTOR)
+
+
+@pytest.mark.timeout(600)
+def test_job_jars_through_spark_submit(cluster, finished, tmp_path):
+    """From what was collected to the shards; the crawl's rounds are more of the same, and `make soak` has them too."""
+    run = collected(finished, tmp_path / "run")
+    outcome = pairmill(*demo_words(run, *submitting(cluster)), env=cluster.environment, timeout_s=500)
     assert outcome.code == 0, outcome.err
     check_same(run, finished)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_the_whole_demo_as_job_jars_through_spark_submit(cluster, finished, tmp_path):
+    outcome = pairmill(*demo_words(tmp_path / "run", *submitting(cluster)), env=cluster.environment, timeout_s=800)
+    assert outcome.code == 0, outcome.err
+    check_same(tmp_path / "run", finished)

@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import signal
 import time
 from collections import defaultdict
@@ -14,22 +13,12 @@ import pytest
 from cluster import Cluster
 from helpers.command import Started, demo_words
 from helpers.kill import log_lines
-from test_demo_on_spark import check_same
+from test_demo_on_spark import check_same, collected
 
 SEED = int(os.environ.get("PAIRMILL_KILL_SEED", random.SystemRandom().randrange(10**6)))
 GAP_S = 0.4
 PACE = {"web__hosts": f'[{{pattern: "*", at_once: 1, gap_s: {GAP_S}}}]'}
 CLOCK_S = 0.05  # between a request's arrival and its line in the log, on a machine with other work
-
-
-def collected(finished: Path, run: Path) -> Path:
-    """A run directory in which `collect` is done."""
-    for folder in ("candidates", "pages", "rejects"):
-        shutil.copytree(finished / folder, run / folder)
-    (run / "manifest").mkdir()
-    for path in (finished / "manifest").glob("collect*.json"):
-        shutil.copy(path, run / "manifest")
-    return run
 
 
 def kill_one(

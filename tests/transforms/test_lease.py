@@ -165,14 +165,15 @@ def test_the_dead_are_judged_by_the_own_clock():
     now = [0.0]
     watch = Watch(10, lambda: now[0])
     claim = Claim("a", False, False, 1, 1, "", 1, "")
-    assert not watch.is_dead(claim)
+    assert not watch.is_dead(claim, now[0])
     now[0] = 9
-    assert not watch.is_dead(claim._replace(beat=2))
+    assert not watch.is_dead(claim._replace(beat=2), now[0])
     assert watch.is_seen_alive(claim)
     now[0] = 18
-    assert not watch.is_dead(claim._replace(beat=2))
+    assert not watch.is_dead(claim._replace(beat=2), now[0])
     now[0] = 20
-    assert watch.is_dead(claim._replace(beat=2))
+    assert not watch.is_dead(claim._replace(beat=2), 18)  # what was read at 18 says nothing of 20
+    assert watch.is_dead(claim._replace(beat=2), now[0])
 
 
 def test_this_process_is_no_corpse():
