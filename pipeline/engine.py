@@ -33,6 +33,7 @@ REFUSED = {
     "DaskRunner": "it gives wrong results without an error; use FnApiRunner, SparkRunner or DataflowRunner",
 }
 ENDPOINT_GONE = "the job endpoint went away"
+ATTEMPTS = 3  # at a job that Spark gives up though it could go on
 EMBEDDED = "embed"  # a job endpoint inside this process
 
 
@@ -93,7 +94,10 @@ class Engine:
         failure = None
         options = self.pipeline_options(stage)
         with Boundary(f"the pipeline of {stage}") as caught, self._following(say):
-            failure = self._submit(build, stage, options) if self._submits else self._attempt(build, options)
+            for _ in range(ATTEMPTS):
+                failure = self._submit(build, stage, options) if self._submits else self._attempt(build, options)
+                if failure is None or not (self.is_spark and spark.gives_up_early(failure)):
+                    break
         if caught.drop is not None:
             failure = caught.drop.detail
         if failure is not None:

@@ -243,6 +243,15 @@ def last_error(text: str) -> str:
     return (named or lines or ["nothing"])[-1]
 
 
+def gives_up_early(failure: str) -> bool:
+    """Whether Spark only ended a job because it lost an executor at a bad moment.
+
+    Beam's Reshuffle is a round robin to Spark, whose order it does not trust; where part of one is lost after a later
+    step has begun, Spark fails the job. Our pipelines may be run again at any time: rows do not depend on order.
+    """
+    return "indeterminate output" in failure
+
+
 def explained(failure: str) -> str:
     """What a failure that Spark tells means for the one who has to mend it; the failure itself where nobody knows."""
     for pattern, meaning in MEANINGS:

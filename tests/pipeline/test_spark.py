@@ -16,9 +16,10 @@ from google.protobuf import json_format, struct_pb2
 from helpers.command import demo_words, pairmill
 
 from pipeline import child, spark
-from pipeline.config import find_engine, load
+from pipeline.config import EngineSettings, find_engine, load
 from pipeline.contract import OPTION, OTHER_VERSION, RUN_NOT_SEEN, Probe, own_version
-from pipeline.errors import UsageError
+from pipeline.engine import Engine
+from pipeline.errors import RunError, UsageError
 from pipeline.spark import SparkSettings, check_spark, explained, job_options, properties
 
 WORKER = Path(sys.executable).with_name("pairmill-worker")
@@ -193,3 +194,20 @@ def test_a_portable_runner_without_java_gives_the_same_shards(finished, tmp_path
     outcome = pairmill(*words, "--", "--job_endpoint=embed", "--environment_type=LOOPBACK")
     assert outcome.code == 0, outcome.err
     assert digest_of_folder(tmp_path / "run/shards") == digest_of_folder(finished / "shards")
+
+
+@pytest.mark.parametrize(("failures", "runs"), [
+    (["a stage with indeterminate output was failed and retried", None], 2),
+    (["ValueError: 7"], 1),
+])  # fmt: skip
+def test_a_job_that_spark_gives_up_early_is_run_again(monkeypatch, failures, runs):
+    left = list(failures)
+    monkeypatch.setattr(Engine, "pipeline_options", lambda self, stage: [])
+    monkeypatch.setattr(Engine, "_attempt", lambda self, build, options: left.pop(0))
+    engine = Engine(EngineSettings(runner="SparkRunner"))
+    if failures[-1] is None:
+        engine.run(lambda p: None, "pack")
+    else:
+        with pytest.raises(RunError, match="pack: ValueError: 7"):
+            engine.run(lambda p: None, "pack")
+    assert len(failures) - len(left) == runs
