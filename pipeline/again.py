@@ -2,10 +2,7 @@
 
 from typing import Any
 
-import yaml
-
 from pipeline import config
-from pipeline.errors import UsageError
 from pipeline.run import run_stages
 from transforms import storage
 
@@ -15,27 +12,14 @@ def run_again(run: str, name: str, stage: str, policy: str | None) -> None:
 
     Raises UsageError.
     """
-    data = read_yaml(storage.join(run, "run.yaml"))
+    data = config.read_yaml(storage.join(run, "run.yaml"))
     if policy is not None:
         data["select"] = read_policy(policy)
     settings = config.parse(data, policy or f"{run}/run.yaml")
     run_stages(settings, run, name=name, first=stage, last=stage, keep_settings=True)
 
 
-def read_yaml(path: str) -> dict[str, Any]:
-    """The sections of a YAML file, wherever it lies. Raises UsageError."""
-    try:
-        data = yaml.safe_load(storage.read_text(path))
-    except (storage.StorageError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(data, dict):
-        raise UsageError(f"{path}: expected sections such as 'collect:', found {type(data).__name__}")
-    return data
-
-
 def read_policy(path: str) -> dict[str, Any]:
     """The `select` section of a policy file: the file may be a whole configuration, or the section alone."""
-    data = read_yaml(path)
+    data = config.read_yaml(path)
     return data.get("select", data)

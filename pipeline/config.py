@@ -15,6 +15,7 @@ from pipeline.dataflow import DataflowSettings
 from pipeline.demo.settings import DemoSettings
 from pipeline.errors import UsageError
 from pipeline.spark import SparkSettings
+from transforms import storage
 from transforms.collect.settings import CollectSettings
 from transforms.fetch.settings import FetchSettings
 from transforms.pack.settings import PackSettings
@@ -107,10 +108,11 @@ def find_engine(name: str) -> Path:
     return path
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The sections of a YAML file, wherever it lies. Raises UsageError."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        data = yaml.safe_load(storage.read_text(str(path)))
+    except (storage.StorageError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error

@@ -256,14 +256,14 @@ def explained(failure: str) -> str:
     """What a failure that Spark tells means for the one who has to mend it; the failure itself where nobody knows."""
     for pattern, meaning in MEANINGS:
         if re.search(pattern, failure):
-            return meaning
+            return meaning.format(own=own_version())
     return failure
 
 
 MEANINGS = (
     (
         rf"exit code {OTHER_VERSION}\b",
-        f"a worker has another version than this driver ({own_version()}): install the same on every machine; "
+        "a worker has another version than this driver ({own}): install the same on every machine; "
         "the worker's standard error, in the executor's log, names its own",
     ),
     (
