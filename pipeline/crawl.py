@@ -10,7 +10,7 @@ from pipeline.engine import Engine
 from pipeline.inputs import seeds_of
 from pipeline.layout import PAGES
 from pipeline.progress import Progress
-from transforms import parquet, storage
+from transforms import lease, parquet, storage
 from transforms.collect.crawl import round_stem
 from transforms.collect.frontier import CrawlSettings, first_frontier, next_frontier
 from transforms.collect.transform import CrawlRound
@@ -32,6 +32,7 @@ def crawl(run: str, settings: Settings, engine: Engine, progress: Progress) -> N
             break
         crawl_round(run, round_, tasks, settings, engine, progress)
         round_ += 1
+    lease.clear(run, "crawl-", settings.web.lease_s)
     storage.sweep(folder, committed_names(folder))
 
 

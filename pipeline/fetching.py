@@ -16,7 +16,7 @@ from pipeline.errors import DataError, UsageError
 from pipeline.locks import one_at_a_time
 from pipeline.manifest import digest_of, outputs_of
 from pipeline.progress import Progress
-from transforms import parquet, storage
+from transforms import lease, parquet, storage
 from transforms.fetch.commit import committed_names
 from transforms.fetch.plan import tasks_for
 from transforms.fetch.transform import Fetch, PlanFetch
@@ -38,7 +38,8 @@ def fetch(run: str, rows: int, settings: Settings, engine: Engine, progress: Pro
     engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | transform, "fetch", progress.say)
     if len(layout.part_stems(run)) < plan["parts"]:
         return False
-    storage.sweep(folder, committed_names(folder))  # no attempt is under way any more
+    lease.clear(run, "fetch-", settings.web.lease_s)  # no attempt is under way any more
+    storage.sweep(folder, committed_names(folder))
     return True
 
 

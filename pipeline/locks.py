@@ -2,7 +2,7 @@
 
 import contextlib
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pipeline.errors import UsageError
 from transforms import storage
@@ -11,16 +11,19 @@ from transforms.lease import LeaseTaken, held
 EXPIRY_S = 20.0  # of a lease whose process was killed on another machine
 
 
+Check = Callable[[], None]  # raises LeaseLost where another process may be at work by now
+
+
 @contextlib.contextmanager
-def only_one(run: str, part: tuple[int, int]) -> Iterator[None]:
+def only_one(run: str, part: tuple[int, int]) -> Iterator[Check]:
     """One process a run directory, or one a slice: slices work side by side, but never beside a whole run.
 
-    Raises UsageError where another is at work.
+    Gives what is to be called before a manifest is written. Raises UsageError where another is at work.
     """
     whole = part[1] == 1
     own = "whole" if whole else f"{part[0]}-of-{part[1]}"
-    with _exclusion(run, "run", shared=not whole, wait=False), _exclusion(run, own, wait=False):
-        yield
+    with _exclusion(run, "run", shared=not whole, wait=False), _exclusion(run, own, wait=False) as check:
+        yield check
 
 
 @contextlib.contextmanager
@@ -31,26 +34,26 @@ def one_at_a_time(run: str, what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _exclusion(run: str, what: str, *, wait: bool, shared: bool = False) -> Iterator[None]:
+def _exclusion(run: str, what: str, *, wait: bool, shared: bool = False) -> Iterator[Check]:
     lock = _leased if storage.is_remote(run) else _locked
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(lock(run, what, wait, shared))
+            check = stack.enter_context(lock(run, what, wait, shared))
         except (LeaseTaken, BlockingIOError) as error:
             raise UsageError(
                 f"{run}: another pairmill is at work here; wait for it, or choose another --run-dir"
             ) from error
-        yield
+        yield check
 
 
 @contextlib.contextmanager
-def _leased(run: str, what: str, wait: bool, shared: bool) -> Iterator[None]:
-    with held(run, f"lock-{what}", EXPIRY_S, shared=shared, wait=wait):
-        yield
+def _leased(run: str, what: str, wait: bool, shared: bool) -> Iterator[Check]:
+    with held(run, f"lock-{what}", EXPIRY_S, shared=shared, wait=wait) as lease:
+        yield lease.check
 
 
 @contextlib.contextmanager
-def _locked(run: str, what: str, wait: bool, shared: bool) -> Iterator[None]:
+def _locked(run: str, what: str, wait: bool, shared: bool) -> Iterator[Check]:
     """A lock is gone with its process, however that ended; the file means nothing by itself."""
     try:
         storage.make_folder(run)
@@ -58,4 +61,4 @@ def _locked(run: str, what: str, wait: bool, shared: bool) -> Iterator[None]:
         raise UsageError(f"--run-dir: {error}; choose another one") from error
     with open(storage.join(run, f".lock-{what}"), "w") as file:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
-        yield
+        yield lambda: None

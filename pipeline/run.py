@@ -18,9 +18,10 @@ from pipeline.manifest import Manifests, Stamp, differing_keys
 from pipeline.preflight import check_before_work
 from pipeline.progress import Progress
 from pipeline.stages import STAGE_NAMES, STAGES, Context, Stage
-from transforms import storage
+from transforms import lease, storage
 from transforms.trouble import Trouble
 
+LEASES = ("crawl-", "fetch-")  # of tasks that ask
 VERSIONED = ("apache-beam", "pyarrow", "pillow", "numpy", "torch", "open_clip_torch", "selectolax", "pdqhash")
 
 
@@ -49,12 +50,13 @@ def run_stages(
         context = with_seeds(plain)
         check_before_work(context, chosen)
         check_refusals(context, chosen, first)
-        with only_one(run, part), serving_demo(context, chosen, redo=first) as served:
+        with only_one(run, part) as check_lock, serving_demo(context, chosen, redo=first) as served:
             if part[1] == 1:
                 storage.sweep_temporary(run)
             if not keep_settings:
                 storage.publish(storage.join(run, "run.yaml"), as_yaml(settings).encode())
-            complete = all(do_in_turn(served, stage, redo=first) for stage in chosen)
+            locked = served._replace(check_lock=check_lock)
+            complete = all(do_in_turn(locked, stage, redo=first) for stage in chosen)
     if complete and layout.is_selected(run, name):
         from pipeline.report.report import write_report
 
@@ -112,14 +114,17 @@ def do_stage(c: Context, stage: Stage, redo: str | None) -> bool:
         c.progress.say(f"{label}: this slice is done; others are missing")
         return False
     c.progress.end()
+    facts = stage.facts(c)
     log = {"started": began.isoformat(timespec="seconds"), "duration_s": round(time.monotonic() - clock, 3)}
-    manifests.finish(label, stamp, stage.facts(c), log | spent() | {"versions": versions()})
+    manifests.finish(label, stamp, facts, log | spent() | {"versions": versions()})
     return True
 
 
 def work(c: Context, stage: Stage) -> bool:
     try:
-        return stage.work(c)
+        done = stage.work(c)
+        c.check_lock()
+        return done
     except Trouble as error:
         raise RunError(f"{stage.name}: {last_line(error)}") from error
 
@@ -135,8 +140,16 @@ def is_current(c: Context, stage: Stage, stamp: Stamp, redo: str | None) -> bool
         return manifests.read(label) is not None
     if stage.frozen and not may_redo(stage, redo):
         raise UsageError(refusal(c.run, stage, known, stamp))
+    if stage.frozen:
+        end_attempts(c)
     stage.clear(c.run, c.name)
     return False
+
+
+def end_attempts(c: Context) -> None:
+    """No attempt at a task of an earlier plan may be at work, on a cluster whose driver died, when that is cleared."""
+    for prefix in LEASES:
+        lease.clear(c.run, prefix, c.settings.web.lease_s, c.progress.say)
 
 
 def may_redo(stage: Stage, redo: str | None) -> bool:

@@ -15,6 +15,7 @@ from pipeline.engine import Engine
 from pipeline.errors import DataError, UsageError
 from pipeline.fetching import fetch, fetch_facts
 from pipeline.inputs import seeds_of, table_files, warc_files
+from pipeline.locks import Check
 from pipeline.manifest import Manifests, Stamp, digest_of, digest_of_input, outputs_of
 from pipeline.packing import finish_shards
 from pipeline.progress import Progress
@@ -38,6 +39,7 @@ class Context(NamedTuple):
     progress: Progress
     part: tuple[int, int]  # (I, N): this process fetches the hosts of slice I of N
     slice_scores: bool = False  # and scores slice I of the parts, for many machines with a GPU each
+    check_lock: Check = lambda: None  # raises where another driver may have taken the run over
 
     @property
     def manifests(self) -> Manifests:

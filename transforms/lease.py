@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from transforms import storage
 from transforms.trouble import Trouble
@@ -30,6 +30,9 @@ NEVER = float("-inf")
 MAX_POLL_S = 0.5
 LOOKS = 5  # at claims that come and go
 HIDDEN = "?"  # when a process began that lives, but that we must not look at
+TAKES = 3  # of a lease that is lost again and again
+
+T = TypeVar("T")
 
 
 class LeaseLost(Trouble):
@@ -75,6 +78,36 @@ def held(run: str, name: str, expiry_s: float, *, shared: bool = False, wait: bo
         yield lease
     finally:
         lease.release()
+
+
+def while_held(run: str, name: str, expiry_s: float, work: Callable[["Lease"], T]) -> T:
+    """What `work` gives, done under the lease `name`. Where that is lost it is taken anew, and `work` called again.
+
+    A machine that slept, or a store that was away, costs a wait and no failure; `work` must go on from what it finds
+    committed. Raises LeaseLost after TAKES losses, StorageError.
+    """
+    for takes_left in reversed(range(TAKES)):
+        try:
+            with held(run, name, expiry_s) as lease:
+                return work(lease)
+        except LeaseLost:
+            if not takes_left:
+                raise
+    raise AssertionError("the last take raises")
+
+
+def clear(run: str, prefix: str, expiry_s: float, say: Callable[[str], object] = str) -> None:
+    """Ends with no lease held whose name begins with `prefix`: before what its holders write is cleared, or at the end.
+
+    Raises StorageError.
+    """
+    for name in storage.list_names(storage.join(run, FOLDER), f"{prefix}*"):
+        folder = storage.join(run, FOLDER, name)
+        if storage.list_names(folder):
+            say(f"waiting for an earlier attempt to end, or to be silent for {expiry_s:g} s: {name}")
+            with held(run, name, expiry_s) as lease:
+                lease.check()
+        storage.delete_folder(folder)
 
 
 class Lease:

@@ -15,6 +15,8 @@ from helpers.s3 import reaching, serving_s3
 from pipeline import locks
 from pipeline.errors import UsageError
 from pipeline.locks import one_at_a_time, only_one
+from transforms import storage
+from transforms.lease import LeaseLost
 
 EXPIRY_S = 2.0
 WHOLE, FIRST, SECOND = (0, 1), (0, 2), (1, 2)
@@ -141,6 +143,18 @@ def test_one_at_a_time_waits_and_different_things_do_not(run):
         order.append("second")
     thread.join()
     assert order == ["first", "second"]
+
+
+def test_a_driver_whose_lock_was_taken_away_is_told_before_it_writes(remote_run):
+    with only_one(remote_run, WHOLE) as check:
+        check()
+        end = time.monotonic() + EXPIRY_S * 5
+        with pytest.raises(LeaseLost, match="another attempt may have it"):
+            while time.monotonic() < end:
+                for claim in storage.glob_files(f"{remote_run}/leases/*/*.json"):
+                    storage.delete(claim)
+                time.sleep(EXPIRY_S / 20)
+                check()
 
 
 def test_an_error_inside_gives_the_lock_back(run):

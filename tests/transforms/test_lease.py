@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from transforms import lease as leases
-from transforms.lease import Claim, LeaseLost, LeaseTaken, Watch, held
+from transforms.lease import Claim, LeaseLost, LeaseTaken, Watch, clear, held, while_held
 
 EXPIRY_S = 0.5
 
@@ -182,3 +182,43 @@ def test_this_process_is_no_corpse():
     assert not claim.is_provably_dead()
     assert claim._replace(born="1").is_provably_dead()  # its pid is used again
     assert not claim._replace(machine="another", born="1").is_provably_dead()
+
+
+def test_work_whose_lease_is_lost_is_done_again_under_a_new_one(tmp_path):
+    folders = []
+
+    def work(lease):
+        folders.append(len(list((tmp_path / "leases/x").glob("*.json"))))
+        if len(folders) < 3:
+            raise LeaseLost("the machine slept")
+        return "done"
+
+    assert while_held(str(tmp_path), "x", EXPIRY_S, work) == "done"
+    assert all(1 <= claims <= 2 for claims in folders)  # one owner's, under one of its two names or both
+
+
+def test_work_that_loses_every_lease_ends(tmp_path):
+    takes = []
+
+    def work(lease):
+        takes.append(lease)
+        raise LeaseLost("again")
+
+    with pytest.raises(LeaseLost):
+        while_held(str(tmp_path), "x", EXPIRY_S, work)
+    assert len(takes) == 3
+
+
+def test_clearing_waits_for_those_who_live_and_leaves_other_leases(tmp_path, holder):
+    other = holder()
+    with held(str(tmp_path), "y-1", EXPIRY_S):
+        pass
+    (tmp_path / "leases/lock-run").mkdir()
+    threading.Timer(EXPIRY_S * 3, other.process.stdin.close).start()
+    said = []
+    began = time.monotonic()
+    for prefix in ("x", "y-"):
+        clear(str(tmp_path), prefix, EXPIRY_S, said.append)
+    assert time.monotonic() - began > EXPIRY_S * 2.9
+    assert [p.name for p in (tmp_path / "leases").iterdir()] == ["lock-run"]
+    assert said == [f"waiting for an earlier attempt to end, or to be silent for {EXPIRY_S:g} s: x"]

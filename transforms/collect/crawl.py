@@ -52,6 +52,7 @@ async def crawl_task(
 
 async def _crawl_part(folder: str, name: str, urls: Sequence[str], web: PoliteWeb, html: HtmlSettings) -> None:
     answers = await asyncio.gather(*(web.ask(url, kind="page") for url in urls))
+    web.may_ask()
     with storage.scratch_file() as file:
         pages = _write_warc(file, answers, html)
         file.seek(0)

@@ -22,7 +22,7 @@ from transforms.collect.language import load_identifier
 from transforms.collect.read import read_unit
 from transforms.collect.settings import CollectSettings
 from transforms.keep import Judgement, Keep
-from transforms.lease import held
+from transforms.lease import while_held
 from transforms.partition import partition_of, stable_bytes
 from transforms.records import Candidate, Merged, Occurrence, PageSeen, Reject, Stored, Unit
 from transforms.web.loop import run_async
@@ -242,5 +242,7 @@ class CrawlRound(beam.PTransform):
 
 def run_crawl_task(task: int, run: str, round_: int, web: WebSettings, html: HtmlSettings) -> int:
     """Two attempts at one task, of which an engine may think that one is dead, never ask at the same time."""
-    with held(run, f"crawl-{round_stem(round_, task)}", web.lease_s) as lease:
-        return run_async(crawl_task(run, round_, task, web, html, lease.check))
+    name = f"crawl-{round_stem(round_, task)}"
+    return while_held(
+        run, name, web.lease_s, lambda lease: run_async(crawl_task(run, round_, task, web, html, lease.check))
+    )

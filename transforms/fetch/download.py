@@ -70,14 +70,14 @@ async def fetch_task(
                 if is_committed(folder, name):
                     done += 1
                     continue
-                await _fetch_part(folder, name, [r.candidate for r in rows], Fetcher(run, fetch, polite, pool))
+                fetcher = Fetcher(run, fetch, polite, pool)
+                with Spool(fetch.spool_bytes) as spool:
+                    fetched = await fetch_all([r.candidate for r in rows], fetcher, spool)
+                    polite.may_ask()
+                    commit_part(
+                        folder, name, [(f.image, f.extension) for f in fetched], spool, [f.log for f in fetched]
+                    )
     return TaskResult(parts, done)
-
-
-async def _fetch_part(folder: str, name: str, candidates: Sequence[Candidate], fetcher: "Fetcher") -> None:
-    with Spool(fetcher.settings.spool_bytes) as spool:
-        fetched = await fetch_all(candidates, fetcher, spool)
-        commit_part(folder, name, [(f.image, f.extension) for f in fetched], spool, [f.log for f in fetched])
 
 
 async def fetch_all(candidates: Sequence[Candidate], fetcher: "Fetcher", spool: Spool) -> list[Fetched]:

@@ -11,7 +11,7 @@ from transforms import parquet, storage
 from transforms.fetch.download import TaskResult, fetch_task
 from transforms.fetch.plan import plan_rows, stem
 from transforms.fetch.settings import FetchSettings
-from transforms.lease import held
+from transforms.lease import while_held
 from transforms.partition import task_of
 from transforms.records import Candidate, PlanRow
 from transforms.web.loop import run_async
@@ -69,5 +69,7 @@ def write_plan(task: int, candidates: Iterable[Candidate], run: str, round_: int
 
 def run_task(task: int, run: str, round_: int, settings: FetchSettings, web: WebSettings) -> TaskResult:
     """Two attempts at one task, of which an engine may think that one is dead, never ask at the same time."""
-    with held(run, f"fetch-{stem(round_, task)}", web.lease_s) as lease:
-        return run_async(fetch_task(run, round_, task, settings, web, lease.check))
+    name = f"fetch-{stem(round_, task)}"
+    return while_held(
+        run, name, web.lease_s, lambda lease: run_async(fetch_task(run, round_, task, settings, web, lease.check))
+    )

@@ -30,8 +30,9 @@ class PoliteWeb:
 
     `async with PoliteWeb(settings) as web: answer = await web.ask(url)`. Thousands of asks may be under way: one that
     waits costs a coroutine. One instance belongs to one event loop; hosts must not be shared between instances.
-    `may_ask` is given where hosts pass from process to process: it is called before each request, raises where another
-    one owns them by now, and the first request to a host keeps the distance from what an earlier one may have asked.
+    `may_ask` is given where hosts pass from process to process: it is called before each request, and again when its
+    host is looked up; it raises where another one owns them by now. The first request to a host keeps the distance
+    from what an earlier process may have asked.
     """
 
     def __init__(
@@ -42,9 +43,9 @@ class PoliteWeb:
         may_ask: Callable[[], object] | None = None,
     ) -> None:
         self.settings = settings
-        self._may_ask = may_ask or (lambda: None)
+        self.may_ask = may_ask or (lambda: None)
         user_agent = settings.user_agent(own_version or _installed_version())
-        self._client = Client(settings, user_agent, Resolver(settings, lookup))
+        self._client = Client(settings, user_agent, Resolver(settings, self._checked(lookup)))
         self._schedule = Schedule(settings, follows=may_ask is not None)
         self._robots = RobotsCache(self._ask_for_rules, settings)
         self._tdm = TdmCache(self._ask_for_tdmrep, settings)
@@ -62,6 +63,16 @@ class PoliteWeb:
         await self._robots.close()
         await self._tdm.close()
         await self._client.__aexit__(kind, error, trace)
+
+    def _checked(self, lookup: Lookup) -> Lookup:
+        """A look-up can take as long as a connection: what was allowed before it may not be allowed after."""
+
+        async def checked(host: str, port: int) -> Sequence[str]:
+            found = await lookup(host, port)
+            self.may_ask()
+            return found
+
+        return checked
 
     async def ask(self, url: str, kind: Kind = "image", page_url: str = "") -> Answer:
         """The answer to `url`, or the drop that says why there is none. Expected failures are never exceptions."""
@@ -107,7 +118,7 @@ class PoliteWeb:
             async with self._schedule.turn(name, pace) as turn:
                 if turn.drop is not None:
                     return reply or Reply(url, drop=turn.drop)
-                self._may_ask()
+                self.may_ask()
                 reply = await self._client.exchange(url, wanted, turn)
             if not self._schedule.judge_answer(name, reply.status, reply.headers):
                 break

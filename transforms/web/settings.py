@@ -93,7 +93,9 @@ class WebSettings(Rules):
     connect_to: dict[str, str] = operational({})  # "host pattern:port" -> "ip:port", as curl's --connect-to
     allow_private: list[str] = operational([])  # networks such as 127.0.0.0/8 that may be connected to
     ca_file: str = operational("")  # more certificate authorities, PEM
-    lease_s: float = operational(20, ge=2)  # a task whose worker is silent that long is another worker's
+    lease_s: float = operational(
+        20, ge=2
+    )  # a task whose worker is silent that long is another's; half of it > connect_s
 
     @field_validator("images", "pages", mode="before")
     @classmethod
