@@ -59,7 +59,7 @@ def _run_plan(run: str, rows: int, settings: Settings, engine: Engine, progress:
     files = [storage.join(candidates, n) for n in storage.list_names(candidates, "part-*.parquet")]
     progress.stage("plan", len(files), "files")
     tasks = tasks_for(rows, settings.fetch.rows_per_task)
-    transform = PlanFetch(run, ROUND, tasks, settings.fetch)
+    transform = PlanFetch(run, ROUND, tasks, settings.fetch, settings.web)
     engine.run(lambda p: p | "Files" >> beam.Create(files) | transform, "plan", progress.say)
 
 

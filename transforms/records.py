@@ -186,6 +186,18 @@ class PlanRow(NamedTuple):
 
     part: int
     candidate: Candidate
+    page_reason: str | None  # why the page's host refuses it, "" where it does not; None where it was not asked yet
+    page_value: float | None
+    page_detail: str
+
+
+class PageRule(NamedTuple):
+    """What the host of a page says of it, asked by the host's owner: one row of `images/pages/`."""
+
+    page_url: str
+    reason: str  # "" where it may be used
+    value: float | None
+    detail: str
 
 
 class CrawlTarget(NamedTuple):
@@ -262,6 +274,7 @@ ALL = (
     Unit,
     Stored,
     PlanRow,
+    PageRule,
     CrawlTarget,
     CrawlPage,
     ScoredCaption,

@@ -19,7 +19,7 @@ from transforms import parquet
 from transforms.collect.settings import CollectSettings
 from transforms.collect.transform import collect_steps
 from transforms.fetch.commit import Spool, commit_part
-from transforms.fetch.plan import plan_rows
+from transforms.fetch.plan import plan_rows, unplanned
 from transforms.fetch.plan import stem as stem_of
 from transforms.records import Candidate, Caption, Image, PlanRow, Score, Source
 from transforms.warc import WarcWriter, read_warc
@@ -110,7 +110,7 @@ def write_archive(path: Path, images: int, side: int, host: str) -> list[Candida
 def write_plans(run: Path, tasks: dict[int, list[Candidate]], rows_per_part: int) -> list[int]:
     """`images/plan/` with a file a task; the tasks."""
     for task, candidates in tasks.items():
-        rows = plan_rows(((c.url.split("/")[2], c) for c in candidates), rows_per_part)
+        rows = plan_rows([unplanned(c) for c in candidates], rows_per_part)
         parquet.write_rows(str(run / "images" / "plan" / f"{stem_of(0, task)}.parquet"), PlanRow, rows)
     return sorted(tasks)
 

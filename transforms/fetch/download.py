@@ -13,6 +13,7 @@ from transforms import parquet, storage
 from transforms.boundary import Boundary
 from transforms.fetch.commit import Spool, commit_part, is_committed
 from transforms.fetch.image import Processed, process_image
+from transforms.fetch.pages import page_of
 from transforms.fetch.plan import stem
 from transforms.fetch.settings import FetchSettings
 from transforms.records import Candidate, FetchLog, Image, PlanRow
@@ -72,7 +73,7 @@ async def fetch_task(
                     continue
                 fetcher = Fetcher(run, fetch, polite, pool)
                 with Spool(fetch.spool_bytes) as spool:
-                    fetched = await fetch_all([r.candidate for r in rows], fetcher, spool)
+                    fetched = await fetch_all(list(rows), fetcher, spool)
                     polite.may_ask()
                     commit_part(
                         folder, name, [(f.image, f.extension) for f in fetched], spool, [f.log for f in fetched]
@@ -80,18 +81,18 @@ async def fetch_task(
     return TaskResult(parts, done)
 
 
-async def fetch_all(candidates: Sequence[Candidate], fetcher: "Fetcher", spool: Spool) -> list[Fetched]:
-    """Every candidate's outcome, in their order. What failed for reasons of ours is asked again after a pause.
+async def fetch_all(rows: Sequence[PlanRow], fetcher: "Fetcher", spool: Spool) -> list[Fetched]:
+    """Every row's outcome, in their order. What failed for reasons of ours is asked again after a pause.
 
     Raises NetworkTrouble where too much of it fails still: such rows must not become final.
     """
-    fetched = await asyncio.gather(*(fetcher.fetch(c, spool) for c in candidates))
+    fetched = await asyncio.gather(*(fetcher.fetch(row, spool) for row in rows))
     for pause_s in fetcher.settings.local_pauses_s:
         ours = [place for place, f in enumerate(fetched) if is_ours(f.image.reason)]
         if not ours:
             break
         await asyncio.sleep(pause_s)
-        again = await asyncio.gather(*(fetcher.fetch(candidates[place], spool) for place in ours))
+        again = await asyncio.gather(*(fetcher.fetch(rows[place], spool) for place in ours))
         for place, outcome in zip(ours, again, strict=True):
             fetched[place] = outcome
     check_network(fetched)
@@ -122,14 +123,15 @@ class Fetcher:
         self._pool = pool
         self._gate = asyncio.Semaphore(MAX_UNDER_WAY)
 
-    async def fetch(self, candidate: Candidate, spool: Spool) -> Fetched:
+    async def fetch(self, row: PlanRow, spool: Spool) -> Fetched:
         async with self._gate:
-            return await self._fetch(candidate, spool)
+            return await self._fetch(row, spool)
 
-    async def _fetch(self, candidate: Candidate, spool: Spool) -> Fetched:
+    async def _fetch(self, row: PlanRow, spool: Spool) -> Fetched:
+        candidate = row.candidate
         answer = no_answer(candidate.url)
         with Boundary(candidate.url) as caught:
-            answer = await self._answer(candidate)
+            answer = await self._answer(row)
             if answer.drop is not None:
                 return _fetched(candidate, answer, answer.drop)
             processed = await self._process(answer.body)
@@ -139,11 +141,15 @@ class Fetcher:
         assert caught.drop is not None
         return _fetched(candidate, answer, caught.drop)
 
-    async def _answer(self, candidate: Candidate) -> Answer:
+    async def _answer(self, row: PlanRow) -> Answer:
+        candidate = row.candidate
         if candidate.source.path:
             answer = await self._in_thread(_stored_answer, self._run, candidate)
             return answer if answer.drop is not None else answer._replace(drop=self._web.judge_own_headers(answer))
-        page_url = candidate.captions[0].page_url if candidate.captions else ""
+        if row.page_reason:
+            drop = Drop(Reason(row.page_reason), row.page_value, row.page_detail)
+            return no_answer(candidate.url)._replace(drop=drop)
+        page_url = page_of(candidate) if row.page_reason is None else ""
         return await self._web.ask(candidate.url, kind="image", page_url=page_url)
 
     async def _process(self, body: bytes) -> Processed | Drop:

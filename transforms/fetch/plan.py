@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from filters.url import host_of
 from transforms.records import Candidate, PlanRow
 
 
@@ -10,23 +11,28 @@ def tasks_for(rows: int, rows_per_task: int) -> int:
     return max(1, -(-rows // rows_per_task))
 
 
-def plan_rows(candidates: Iterable[tuple[str, Candidate]], rows_per_part: int) -> list[PlanRow]:
-    """One task's (host, candidate) pairs in the order of asking: hosts in turn, each host's rows by uid."""
-    hosts: dict[str, list[Candidate]] = {}
-    for host, candidate in candidates:
-        hosts.setdefault(host, []).append(candidate)
-    queues = [iter(sorted(hosts[host], key=lambda c: c.uid)) for host in sorted(hosts)]
-    return [PlanRow(place // rows_per_part, candidate) for place, candidate in enumerate(in_turn(queues))]
+def unplanned(candidate: Candidate) -> PlanRow:
+    """A row without its place, whose page's host was not asked yet."""
+    return PlanRow(0, candidate, None, None, "")
 
 
-def in_turn(queues: list[Iterator[Candidate]]) -> Iterator[Candidate]:
+def plan_rows(rows: Iterable[PlanRow], rows_per_part: int) -> list[PlanRow]:
+    """One task's rows in the order of asking: hosts in turn, each host's rows by uid."""
+    hosts: dict[str, list[PlanRow]] = {}
+    for row in rows:
+        hosts.setdefault(host_of(row.candidate.url), []).append(row)
+    queues = [iter(sorted(hosts[host], key=lambda row: row.candidate.uid)) for host in sorted(hosts)]
+    return [row._replace(part=place // rows_per_part) for place, row in enumerate(in_turn(queues))]
+
+
+def in_turn(queues: list[Iterator[PlanRow]]) -> Iterator[PlanRow]:
     """One of each queue, again and again, until all are empty."""
     while queues:
         left = []
         for queue in queues:
-            candidate = next(queue, None)
-            if candidate is not None:
-                yield candidate
+            row = next(queue, None)
+            if row is not None:
+                yield row
                 left.append(queue)
         queues = left
 

@@ -1,6 +1,6 @@
 """Candidates to images, wired: plan the tasks, then fetch them. The logic is in the functions it names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import apache_beam as beam
@@ -9,7 +9,8 @@ import transforms.coders  # noqa: F401 - registers the record coders
 from filters.url import host_of
 from transforms import parquet, storage
 from transforms.fetch.download import TaskResult, fetch_task
-from transforms.fetch.plan import plan_rows, stem
+from transforms.fetch.pages import judge_pages, other_owner
+from transforms.fetch.plan import plan_rows, stem, unplanned
 from transforms.fetch.settings import FetchSettings
 from transforms.lease import while_held
 from transforms.partition import task_of
@@ -19,18 +20,36 @@ from transforms.web.settings import WebSettings
 
 
 class PlanFetch(beam.PTransform):
-    """Candidate files to `images/plan/`: one file a task, its rows in the order of asking."""
+    """Candidate files to `images/plan/`: one file a task, its rows in the order of asking.
 
-    def __init__(self, run: str, round_: int, tasks: int, settings: FetchSettings) -> None:
+    A host is asked by its owner alone: where the page's host belongs to another task than the image's, that task asks
+    it here, and the answer travels with the row.
+    """
+
+    def __init__(self, run: str, round_: int, tasks: int, settings: FetchSettings, web: WebSettings) -> None:
         super().__init__()
-        self.run, self.round, self.tasks, self.settings = run, round_, tasks, settings
+        self.run, self.round, self.tasks, self.settings, self.web = run, round_, tasks, settings, web
 
     def expand(self, files: beam.PCollection) -> beam.PCollection:
-        return (
+        candidates = (
             files
             | "Spread files" >> beam.Reshuffle()
             | "Read candidates" >> beam.FlatMap(read_candidates).with_output_types(Candidate)
-            | "Owner of the host" >> beam.Map(owned, self.tasks).with_output_types(tuple[int, Candidate])
+        )
+        judged = (
+            candidates
+            | "Owner of the page"
+            >> beam.FlatMap(by_page, self.tasks, self.web).with_output_types(tuple[int, Candidate])
+            | "One list a page's owner" >> beam.GroupByKey()
+            | "Ask the pages' hosts"
+            >> beam.FlatMapTuple(partial(judge_pages, run=self.run, round_=self.round, web=self.web))
+            .with_output_types(PlanRow)
+        )  # fmt: skip
+        unasked = candidates | "Not asked yet" >> beam.FlatMap(plain, self.tasks, self.web).with_output_types(PlanRow)
+        return (
+            (judged, unasked)
+            | "All rows" >> beam.Flatten()
+            | "Owner of the host" >> beam.Map(owned, self.tasks).with_output_types(tuple[int, PlanRow])
             | "One list a task" >> beam.GroupByKey()
             | "Write plan"
             >> beam.MapTuple(partial(write_plan, run=self.run, round_=self.round, settings=self.settings))
@@ -56,14 +75,26 @@ def read_candidates(path: str) -> Iterable[Candidate]:
     return parquet.read_rows(path, Candidate)
 
 
-def owned(candidate: Candidate, tasks: int) -> tuple[int, Candidate]:
-    return task_of(host_of(candidate.url), tasks), candidate
+def by_page(candidate: Candidate, tasks: int, web: WebSettings) -> Iterator[tuple[int, Candidate]]:
+    """Where another task than the image's asks the page's host: that task."""
+    owner = other_owner(candidate, tasks, web)
+    if owner is not None:
+        yield owner, candidate
 
 
-def write_plan(task: int, candidates: Iterable[Candidate], run: str, round_: int, settings: FetchSettings) -> str:
-    rows = plan_rows(((host_of(c.url), c) for c in candidates), settings.rows_per_part)
+def plain(candidate: Candidate, tasks: int, web: WebSettings) -> Iterator[PlanRow]:
+    """The others: the image's own task asks what is to be asked."""
+    if other_owner(candidate, tasks, web) is None:
+        yield unplanned(candidate)
+
+
+def owned(row: PlanRow, tasks: int) -> tuple[int, PlanRow]:
+    return task_of(host_of(row.candidate.url), tasks), row
+
+
+def write_plan(task: int, rows: Iterable[PlanRow], run: str, round_: int, settings: FetchSettings) -> str:
     path = storage.join(run, "images", "plan", f"{stem(round_, task)}.parquet")
-    parquet.write_rows(path, PlanRow, rows)
+    parquet.write_rows(path, PlanRow, plan_rows(rows, settings.rows_per_part))
     return path
 
 

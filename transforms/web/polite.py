@@ -76,7 +76,7 @@ class PoliteWeb:
 
     async def ask(self, url: str, kind: Kind = "image", page_url: str = "") -> Answer:
         """The answer to `url`, or the drop that says why there is none. Expected failures are never exceptions."""
-        drop = await self._judge_page(page_url)
+        drop = await self.judge_page(page_url)
         if drop is not None:
             return answer_of(url, [Reply(url, drop=drop)])
         wanted = Wanted(self._max_bytes(kind), ACCEPT[kind])
@@ -89,15 +89,23 @@ class PoliteWeb:
     def _max_bytes(self, kind: Kind) -> int:
         return self.settings.max_image_bytes if kind == "image" else self.settings.max_page_bytes
 
-    async def _judge_page(self, page_url: str) -> Drop | None:
-        """The rules of the page's host for the page on which an image was found."""
+    async def judge_page(self, page_url: str) -> Drop | None:
+        """What the host of the page on which an image was found says of that page: robots.txt, tdmrep.json."""
         url = normalise_url(page_url) if page_url else None
         if url is None or not url.startswith(("http://", "https://")):
             return None
         drop = self._client.judge_target(url) or await self._robots.judge(url)
-        if drop is None or drop.reason not in _NO_OF_THE_PAGE:
+        if drop is None:
+            drop = await self._judge_tdmrep(url)
+        elif drop.reason not in _NO_OF_THE_PAGE:
             return None
-        return drop._replace(detail=f"page on {host_of(url)}: {drop.detail}")
+        return None if drop is None else drop._replace(detail=f"page on {host_of(url)}: {drop.detail}")
+
+    async def _judge_tdmrep(self, url: str) -> Drop | None:
+        if not self.settings.opt_outs.tdmrep:
+            return None
+        drop = judge_tdm(None, None, await self._tdm.rules(url), path_of(url).decode("ascii", "replace"))
+        return None if drop is None else drop._replace(reason=Reason.PAGE_OPT_OUT)
 
     async def _hop(self, kind: Kind, wanted: Wanted, url: str) -> Reply:
         """One request of a chain of redirects, judged as if it were the first."""

@@ -13,7 +13,7 @@ from filters.reasons import Drop, Reason
 from transforms import parquet, storage
 from transforms.fetch import download
 from transforms.fetch.download import NetworkTrouble, fetch_task
-from transforms.fetch.plan import plan_rows, stem
+from transforms.fetch.plan import plan_rows, stem, unplanned
 from transforms.fetch.settings import FetchSettings
 from transforms.records import FetchLog, Image, PlanRow, Source
 from transforms.warc import WarcWriter, read_warc
@@ -42,7 +42,7 @@ class Site:
 def run_task(run, candidates, site, **fetch):
     """Plan `candidates` as task 0 and fetch it, with `site` behind every host."""
     settings = FetchSettings(**({"rows_per_part": 4, "local_pauses_s": (0.01,)} | fetch))
-    rows = plan_rows([("h.example", c) for c in candidates], settings.rows_per_part)
+    rows = plan_rows([unplanned(c) for c in candidates], settings.rows_per_part)
     parquet.write_rows(str(run / "images/plan" / f"{stem(0, 0)}.parquet"), PlanRow, rows)
 
     async def go():
@@ -124,8 +124,8 @@ def test_the_unexpected_costs_one_row(tmp_path, monkeypatch):
 
 
 def test_a_broken_network_of_ours_is_never_final(tmp_path, monkeypatch):
-    async def no_network(self, candidate):
-        return download.no_answer(candidate.url)._replace(drop=Drop(Reason.LOCAL_RESOLVER))
+    async def no_network(self, row):
+        return download.no_answer(row.candidate.url)._replace(drop=Drop(Reason.LOCAL_RESOLVER))
 
     monkeypatch.setattr(download.Fetcher, "_answer", no_network)
     with pytest.raises(NetworkTrouble, match="run the same command again"):
@@ -136,11 +136,11 @@ def test_a_broken_network_of_ours_is_never_final(tmp_path, monkeypatch):
 def test_a_hiccup_of_ours_is_asked_again(tmp_path, monkeypatch):
     real, seen = download.Fetcher._answer, set()
 
-    async def first_time_fails(self, candidate):
-        if candidate.uid in seen:
-            return await real(self, candidate)
-        seen.add(candidate.uid)
-        return download.no_answer(candidate.url)._replace(drop=Drop(Reason.LOCAL_NETWORK))
+    async def first_time_fails(self, row):
+        if row.candidate.uid in seen:
+            return await real(self, row)
+        seen.add(row.candidate.uid)
+        return download.no_answer(row.candidate.url)._replace(drop=Drop(Reason.LOCAL_NETWORK))
 
     monkeypatch.setattr(download.Fetcher, "_answer", first_time_fails)
     run_task(tmp_path, [candidate(f"http://h.example/{n}.jpg") for n in range(40, 44)], Site())

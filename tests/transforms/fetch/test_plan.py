@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.url import host_of
-from transforms.fetch.plan import plan_rows, tasks_for
+from transforms.fetch.plan import plan_rows, tasks_for, unplanned
 from transforms.partition import partition_of, stable_hash, task_of
 
 urls = st.lists(
@@ -17,14 +17,14 @@ urls = st.lists(
 
 @given(urls, st.randoms())
 def test_the_plan_is_a_function_of_the_set(urls, random):
-    pairs = [(host_of(u), candidate(u)) for u in urls]
-    shuffled = random.sample(pairs, len(pairs))
-    assert plan_rows(pairs, 10) == plan_rows(shuffled, 10)
+    rows = [unplanned(candidate(u)) for u in urls]
+    shuffled = random.sample(rows, len(rows))
+    assert plan_rows(rows, 10) == plan_rows(shuffled, 10)
 
 
 @given(urls)
 def test_every_row_once_in_bounded_parts(urls):
-    rows = plan_rows([(host_of(u), candidate(u)) for u in urls], 7)
+    rows = plan_rows([unplanned(candidate(u)) for u in urls], 7)
     assert Counter(r.candidate.url for r in rows) == Counter(urls)
     assert all(n <= 7 for n in Counter(r.part for r in rows).values())
     assert [r.part for r in rows] == sorted(r.part for r in rows)
@@ -32,7 +32,7 @@ def test_every_row_once_in_bounded_parts(urls):
 
 def test_hosts_take_turns():
     urls = [f"http://{h}.example/{n}" for h in "abc" for n in range(3)]
-    hosts = [host_of(r.candidate.url) for r in plan_rows([(host_of(u), candidate(u)) for u in urls], 100)]
+    hosts = [host_of(r.candidate.url) for r in plan_rows([unplanned(candidate(u)) for u in urls], 100)]
     assert hosts == ["a.example", "b.example", "c.example"] * 3
 
 

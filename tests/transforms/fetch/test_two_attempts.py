@@ -19,7 +19,7 @@ from PIL import Image as Picture
 
 from transforms import parquet
 from transforms.fetch.download import TaskResult
-from transforms.fetch.plan import plan_rows, stem
+from transforms.fetch.plan import plan_rows, stem, unplanned
 from transforms.fetch.settings import FetchSettings
 from transforms.fetch.transform import run_task
 from transforms.records import Image, PlanRow
@@ -46,7 +46,7 @@ print(result, flush=True)
 def run(tmp_path) -> Path:
     """A run directory with one task to fetch."""
     urls = [f"http://h.example/{number}.jpg" for number in range(PICTURES)]
-    rows = plan_rows([("h.example", candidate(url)) for url in urls], FETCH.rows_per_part)
+    rows = plan_rows([unplanned(candidate(url)) for url in urls], FETCH.rows_per_part)
     parquet.write_rows(str(tmp_path / "images/plan" / f"{stem(0, 0)}.parquet"), PlanRow, rows)
     return tmp_path
 
