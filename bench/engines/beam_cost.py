@@ -40,7 +40,7 @@ from transforms.select.walk import News, PartState, legs_of, walk
 from transforms.select.walk import write_part as write_selection
 from transforms.web.settings import HostPace, WebSettings
 
-ROUNDS = 3
+ROUNDS = 5
 ROWS = 50_000
 SLOW_ROWS = 5_000  # of fetch and score, which decode and measure
 FILES = 8
