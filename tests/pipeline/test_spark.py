@@ -15,7 +15,7 @@ from apache_beam.portability.api import beam_provision_api_pb2_grpc as services
 from google.protobuf import json_format, struct_pb2
 from helpers.command import demo_words, pairmill
 
-from pipeline import child, spark
+from pipeline import spark
 from pipeline.config import EngineSettings, find_engine, load
 from pipeline.contract import OPTION, OTHER_VERSION, RUN_NOT_SEEN, Probe, own_version
 from pipeline.engine import Engine
@@ -157,7 +157,8 @@ def test_a_worker_that_sees_another_folder_under_that_name_refuses_to_work(start
 
 
 def test_a_child_gives_its_exit_code():
-    assert child.run([sys.executable, "-c", "raise SystemExit(7)"]) == 7
+    words = [sys.executable, "-m", "pipeline.child", sys.executable, "-c", "raise SystemExit(7)"]
+    assert subprocess.run(words, check=False).returncode == 7
 
 
 def test_a_child_ends_with_the_one_who_asked_for_it(tmp_path):
