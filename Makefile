@@ -7,6 +7,7 @@ RUN ?= runs/demo
 
 READY := $(VENV)/.ready
 CLUSTER := $(VENV)/.cluster
+PEER := .venv-img2dataset/.ready
 JOB_SERVER := tests/cluster/job_server/target/job-server.jar
 
 # uv comes from its wheel: it installs in a tenth of pip's time.
@@ -83,6 +84,16 @@ bench-sites: $(READY) ## two real documentation sites through the whole way
 bench-engines: $(CLUSTER) $(JOB_SERVER) ## what Beam, worker processes and Spark cost (wants the machine alone)
 	$(PY) -m bench.engines.run
 
+# The peer of the fetch bench needs older versions of what we use: it lives in an environment of its own.
+$(PEER): bench/fetch/img2dataset.txt $(READY)
+	@$(PY) -m uv venv --quiet --clear --python $(PY) .venv-img2dataset
+	@$(PY) -m uv pip install --quiet --python .venv-img2dataset/bin/python --requirement bench/fetch/img2dataset.txt
+	@touch $@
+
+.PHONY: bench-fetch
+bench-fetch: $(READY) $(PEER) ## fetch against img2dataset on loopback (wants nginx, and the machine alone)
+	$(PY) -m bench.fetch.run
+
 .PHONY: dataflow-template
 dataflow-template: $(READY) ## the images' build context and the flex template, checked up to where the cloud is needed
 	$(PY) deploy/dataflow/template.py
@@ -93,4 +104,4 @@ wheel: $(READY) ## build the wheel into dist/
 
 .PHONY: clean
 clean: ## remove what was built; runs/ stay
-	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-img2dataset dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis

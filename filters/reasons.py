@@ -67,6 +67,7 @@ class Reason(StrEnum):
     TOO_MANY_PIXELS = "too_many_pixels"
     TRUNCATED = "truncated"
     DECODE_FAILED = "decode_failed"
+    DECODER_CRASHED = "decoder_crashed"  # a decoder's process ended or hung over it
     IMAGE_TOO_SMALL = "image_too_small"
     ASPECT_TOO_EXTREME = "aspect_too_extreme"
     TOO_FEW_BYTES = "too_few_bytes"

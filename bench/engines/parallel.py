@@ -24,8 +24,8 @@ IMAGES = 6_000  # of a megapixel: as long
 SIDE = 1_024
 FILES = 32
 TASKS = 16
-# One decoding thread a worker: with the usual two, one worker alone would use both cores of a small machine.
-FETCH = FetchSettings(decode_threads=1)
+# One decoder a worker: with the usual two, one worker alone would use both cores of a small machine.
+FETCH = FetchSettings(decoders=1)
 
 Work = Callable[[int], None]
 

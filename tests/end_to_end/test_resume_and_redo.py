@@ -86,7 +86,7 @@ def test_what_changes_no_row_is_not_refused(call, finished_copy):
             web__timeouts__total_s="9",
             web__contact="me@example.org",
             web__concurrency="3",
-            fetch__decode_threads="1",
+            fetch__decoders="1",
             engine__workers="2",
         )
     )

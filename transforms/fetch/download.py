@@ -12,7 +12,8 @@ from filters.url import host_of
 from transforms import parquet, storage
 from transforms.boundary import Boundary
 from transforms.fetch.commit import Spool, commit_part, is_committed
-from transforms.fetch.image import Processed, process_image
+from transforms.fetch.decoders import DecodeQueue, shared_pool
+from transforms.fetch.image import Processed
 from transforms.fetch.pages import page_of
 from transforms.fetch.plan import stem
 from transforms.fetch.settings import FetchSettings
@@ -26,6 +27,7 @@ from transforms.web.settings import WebSettings
 DOWNLOAD_FAILED = "failed_to_download"
 RESIZE_FAILED = "failed_to_resize"
 MAX_LOCAL_SHARE = 0.2  # of a part: beyond it the network is broken, below it a few names are odd
+READERS = 2  # threads that read stored ranges
 MAX_UNDER_WAY = 512  # candidates between their turn and their place in the spool: bounds the bodies that wait
 
 
@@ -63,7 +65,8 @@ async def fetch_task(
     folder = storage.join(run, "images")
     plan = parquet.read_rows(storage.join(folder, "plan", f"{stem(round_, task)}.parquet"), PlanRow)
     done = parts = 0
-    with ThreadPoolExecutor(fetch.decode_threads) as pool:
+    decoders = shared_pool(fetch.decoders, fetch.image.model_dump_json())
+    with ThreadPoolExecutor(READERS) as readers:
         async with PoliteWeb(web, may_ask=may_ask) as polite:
             for part, rows in groupby(plan, key=lambda row: row.part):
                 parts += 1
@@ -71,7 +74,7 @@ async def fetch_task(
                 if is_committed(folder, name):
                     done += 1
                     continue
-                fetcher = Fetcher(run, fetch, polite, pool)
+                fetcher = Fetcher(run, fetch, polite, DecodeQueue(decoders), readers)
                 with Spool(fetch.spool_bytes) as spool:
                     fetched = await fetch_all(list(rows), fetcher, spool)
                     polite.may_ask()
@@ -116,11 +119,14 @@ def check_network(fetched: Sequence[Fetched]) -> None:
 class Fetcher:
     """Gets one candidate: by request or from its stored range, through the same decode path."""
 
-    def __init__(self, run: str, settings: FetchSettings, web: PoliteWeb, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, run: str, settings: FetchSettings, web: PoliteWeb, decoders: DecodeQueue, readers: ThreadPoolExecutor
+    ) -> None:
         self.settings = settings
         self._run = run
         self._web = web
-        self._pool = pool
+        self._decoders = decoders
+        self._readers = readers
         self._gate = asyncio.Semaphore(MAX_UNDER_WAY)
 
     async def fetch(self, row: PlanRow, spool: Spool) -> Fetched:
@@ -134,7 +140,7 @@ class Fetcher:
             answer = await self._answer(row)
             if answer.drop is not None:
                 return _fetched(candidate, answer, answer.drop)
-            processed = await self._process(answer.body)
+            processed = await self._decoders.process(answer.body)
             if isinstance(processed, Processed):
                 spool.put(candidate.uid, processed.data)
             return _fetched(candidate, answer, processed)
@@ -144,19 +150,14 @@ class Fetcher:
     async def _answer(self, row: PlanRow) -> Answer:
         candidate = row.candidate
         if candidate.source.path:
-            answer = await self._in_thread(_stored_answer, self._run, candidate)
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(self._readers, _stored_answer, self._run, candidate)
             return answer if answer.drop is not None else answer._replace(drop=self._web.judge_own_headers(answer))
         if row.page_reason:
             drop = Drop(Reason(row.page_reason), row.page_value, row.page_detail)
             return no_answer(candidate.url)._replace(drop=drop)
         page_url = page_of(candidate) if row.page_reason is None else ""
         return await self._web.ask(candidate.url, kind="image", page_url=page_url)
-
-    async def _process(self, body: bytes) -> Processed | Drop:
-        return await self._in_thread(process_image, body, self.settings.image)
-
-    async def _in_thread(self, work, *arguments):
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
 
 
 def no_answer(url: str) -> Answer:

@@ -1,27 +1,16 @@
 """Which addresses may be connected to, and the look-up whose answer *is* connected to.
 
-A host name is looked up once for a connection; what comes back is judged and handed to the connector, so that no
-second look-up can answer something else (DNS rebinding). The same judgement meets every hop of a redirect.
+A host name is looked up here; what comes back is judged and handed to curl, so that no second look-up can answer
+something else (DNS rebinding). The same judgement meets every hop of a redirect.
 """
 
-import asyncio
-import errno
-import socket
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-
 from filters.reasons import Drop, Reason
+from transforms.web.dns import Lookup, Names, NameServers
 from transforms.web.settings import Address, WebSettings, is_ip_literal
 
-Lookup = Callable[[str, int], Awaitable[Sequence[str]]]  # (host, port) -> ip addresses; raises OSError
-
-_NO_SUCH_HOST = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
-# The loops' own pools have four to six threads: slow name servers would make a queue that looks like their failure.
-LOOKUPS_AT_ONCE = 64
-_LOOKUP_THREADS = ThreadPoolExecutor(LOOKUPS_AT_ONCE, thread_name_prefix="lookup")
 # Transition formats that carry an IPv4 address: whoever answers behind it is decided by a gateway, not by us.
 _CARRIERS = [
     ip_network(network)
@@ -40,14 +29,6 @@ _NEVER = [
     ip_network("192.88.99.0/24"),
     ip_network("fec0::/10"),
 ]
-
-
-class Refused(OSError):
-    """Raised inside the connector, where only an OSError passes, and turned back into its drop by the client."""
-
-    def __init__(self, drop: Drop) -> None:
-        super().__init__(str(drop.reason))
-        self.drop = drop
 
 
 def is_public(ip: str) -> bool:
@@ -74,37 +55,17 @@ def _is_special(address: IPv4Address | IPv6Address) -> bool:
     )
 
 
-async def system_lookup(host: str, port: int) -> list[str]:
-    """The system's resolver. Raises socket.gaierror."""
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_LOOKUP_THREADS, _lookup, host, port)
-
-
-def _lookup(host: str, port: int) -> list[str]:
-    flags = socket.AI_ADDRCONFIG  # no IPv6 addresses where this machine could not reach them
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    return [str(entry[4][0]) for entry in found]
-
-
-class Resolver(AbstractResolver):
+class Resolver:
     """Looks a host up and lets through what may be connected to."""
 
-    def __init__(self, settings: WebSettings, lookup: Lookup = system_lookup) -> None:
+    def __init__(self, settings: WebSettings, look_up: Lookup | None = None) -> None:
         self._settings = settings
-        self._lookup = lookup
-        self._at_once = asyncio.Semaphore(LOOKUPS_AT_ONCE)
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Addresses for the connector. Raises Refused."""
-        found = await self.addresses(host, port)
-        if isinstance(found, Drop):
-            raise Refused(found)
-        return [_result(host, address) for address in found]
+        self._servers = NameServers(settings.resolvers, settings.timeouts.connect_s)
+        self._names = Names(look_up or self._servers.look_up)
+        self._named_ips = settings.named_ips()
 
     async def close(self) -> None:
-        """Nothing is held."""
+        await self._servers.close()
 
     async def addresses(self, host: str, port: int) -> list[Address] | Drop:
         """Where to connect for a host name. One forbidden address forbids the host: it is no accident."""
@@ -113,15 +74,9 @@ class Resolver(AbstractResolver):
             return [named]
         if is_ip_literal(host):
             return self.judge([host.strip("[]")], port)
-        try:
-            async with self._at_once:  # the wait for a thread is not the resolver's fault
-                found = await asyncio.wait_for(self._lookup(host, port), self._settings.timeouts.connect_s)
-        except TimeoutError:
-            return Drop(Reason.LOCAL_RESOLVER, None, "no answer in time")
-        except UnicodeError:  # a label longer than DNS allows
-            return Drop(Reason.DNS_NOT_FOUND, None, host)
-        except OSError as error:
-            return lookup_drop(host, error)
+        found = await self._names.ips(host.rstrip("."))
+        if isinstance(found, Drop):
+            return found
         return self.judge(found, port) if found else Drop(Reason.DNS_NOT_FOUND, None, host)
 
     def judge(self, ips: Sequence[str], port: int) -> list[Address] | Drop:
@@ -133,6 +88,12 @@ class Resolver(AbstractResolver):
             return Drop(Reason.PORT_NOT_ALLOWED, port)
         return [Address(ip, port) for ip in ips]
 
+    def judge_peer(self, ip: str) -> Drop | None:
+        """The last look, at an address that a connection leads to, just made or kept from before."""
+        if is_public(ip) or self._settings.allows_private(ip) or ip in self._named_ips:
+            return None
+        return Drop(Reason.PRIVATE_ADDRESS)
+
     def judge_port(self, host: str, port: int) -> Drop | None:
         """What can be said of a port before any look-up."""
         settings = self._settings
@@ -141,24 +102,3 @@ class Resolver(AbstractResolver):
         if settings.allow_private:  # known only once the host is looked up
             return None
         return Drop(Reason.PORT_NOT_ALLOWED, port)
-
-
-def lookup_drop(host: str, error: OSError) -> Drop:
-    """A host that does not exist is the web's fault; a resolver that does not answer is ours."""
-    if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_HOST:
-        return Drop(Reason.DNS_NOT_FOUND, None, host)
-    if error.errno in (errno.ENETUNREACH, errno.ENETDOWN):
-        return Drop(Reason.LOCAL_NETWORK, None, "network unreachable")
-    return Drop(Reason.LOCAL_RESOLVER, None, "look-up failed")
-
-
-def _result(host: str, address: Address) -> ResolveResult:
-    family = socket.AF_INET6 if ":" in address.ip else socket.AF_INET
-    return ResolveResult(
-        hostname=host,
-        host=address.ip,
-        port=address.port,
-        family=family,
-        proto=socket.IPPROTO_TCP,
-        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-    )

@@ -1,38 +1,32 @@
 """An HTTP client that ends: every request comes back as a value, within its deadline and its caps.
 
-GET only, no cookies, no credentials, redirects by hand, one TLS context, connections kept alive. Addresses are judged
-where they are connected to (`transforms.web.address`). Details of failures hold no clock, address or byte count, so
-that the same answers give the same rows.
+GET only, no cookies, no credentials, redirects by hand, one store of certificates, connections kept alive. Addresses
+are judged before they are connected to (`transforms.web.address`), and curl is given no other. Details of failures
+hold no clock, address or byte count, so that the same answers give the same rows.
 """
 
 import asyncio
-import errno
-import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
-from types import SimpleNamespace, TracebackType
-from typing import Any, NamedTuple, Protocol
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import NamedTuple, Protocol
 
-import aiohttp
-import certifi
 from ada_url import URL as ParsedUrl
-from yarl import URL
 
 from filters.reasons import Drop, Reason
 from filters.url import normalise_url
-from transforms.web.address import Refused, Resolver
+from transforms.web.address import Resolver
+from transforms.web.certificates import authorities
+from transforms.web.curl import Curl, Request
 from transforms.web.decompress import ACCEPTED, decode_body
-from transforms.web.settings import WebSettings, is_ip_literal, port_of
+from transforms.web.failures import drop_of
+from transforms.web.settings import Address, WebSettings, is_ip_literal, port_of
+from transforms.web.transfer import Caps, Headers, Transfer
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 LARGE_BODY_BYTES = 1024 * 1024
-MAX_HEADER_FIELDS = 128
-KEEP_ALIVE_S = 15  # most servers close at 5 to 75
 SCHEMES = ("http", "https")
-Headers = tuple[tuple[str, str], ...]
-
-_OUR_NETWORK = {errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS}
 
 
 class Wanted(NamedTuple):
@@ -75,30 +69,56 @@ class Answer(NamedTuple):
 
 
 class Watcher(Protocol):
-    """Who wants to know how far a request has come."""
+    """Who wants to know how far a request has come; one whose `sent` says no is not sent."""
 
-    def sent(self) -> None: ...
+    def sent(self) -> bool: ...
 
     def answered(self) -> None: ...
 
 
 class _Nobody:
-    def sent(self) -> None:
+    def sent(self) -> bool:
         """Nobody asked."""
+        return True
 
     def answered(self) -> None:
         """Nobody asked."""
 
 
-class Response(aiohttp.ClientResponse):
-    """Remembers who answers: a short answer's connection is back in the pool before anybody can look."""
+class LargeBodies:
+    """So many at once: bounds the memory of bodies on their way."""
 
-    peer = ""
+    def __init__(self, at_once: int, resume: Callable[[Transfer], None]) -> None:
+        self._free = at_once
+        self._resume = resume
+        self._holders: set[Transfer] = set()
+        self._waiting: deque[Transfer] = deque()
 
-    async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        found = connection.transport.get_extra_info("peername") if connection.transport else None
-        self.peer = str(found[0]) if found else ""
-        return await super().start(connection)
+    def may_grow(self, transfer: Transfer) -> bool:
+        """Whether a body may take another piece; one that may not is resumed later."""
+        if len(transfer.body) <= LARGE_BODY_BYTES or transfer in self._holders:
+            return True
+        if not self._free:
+            self._waiting.append(transfer)
+            return False
+        self._free -= 1
+        self._holders.add(transfer)
+        return True
+
+    def end(self, transfer: Transfer) -> None:
+        """A transfer is over: the next one may go on."""
+        if transfer in self._waiting:
+            self._waiting.remove(transfer)
+        if transfer not in self._holders:
+            return
+        self._holders.remove(transfer)
+        self._free += 1
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._waiting and self._free:
+            self._resume(self._waiting.popleft())
 
 
 class Client:
@@ -106,43 +126,19 @@ class Client:
 
     def __init__(self, settings: WebSettings, user_agent: str, resolver: Resolver | None = None) -> None:
         self._settings = settings
-        self._user_agent = user_agent
+        self._fields = [f"User-Agent: {user_agent}", f"Accept-Encoding: {ACCEPTED}"]
         self._resolver = resolver or Resolver(settings)
-        self._large = asyncio.Semaphore(settings.large_bodies_at_once)
-        self._session: aiohttp.ClientSession | None = None
+        self._curl: Curl | None = None
 
     async def __aenter__(self) -> "Client":
-        timeouts = self._settings.timeouts
-        # The deadlines of the whole exchange are kept in `exchange`, which can stop the clock while it waits for us.
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect_s, sock_read=timeouts.read_s)
-        trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(_tell_sent)
-        self._session = aiohttp.ClientSession(
-            connector=self._connector(),
-            timeout=limits,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trace_configs=[trace],
-            response_class=Response,
-            max_line_size=self._settings.max_header_bytes,
-            max_field_size=self._settings.max_header_bytes,
-            max_headers=MAX_HEADER_FIELDS,
-            headers={"User-Agent": self._user_agent, "Accept-Encoding": ACCEPTED},
-        )
+        self._curl = Curl(authorities(self._settings.ca_file))
+        self._large = LargeBodies(self._settings.large_bodies_at_once, self._curl.resume)
         return self
 
     async def __aexit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        assert self._session is not None
-        await self._session.close()
-
-    def _connector(self) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(
-            resolver=self._resolver,
-            use_dns_cache=False,  # each connection is judged by its own look-up
-            limit=0,  # how many are open is the schedule's decision
-            ssl=tls_context(self._settings.ca_file),
-            keepalive_timeout=KEEP_ALIVE_S,
-        )
+        assert self._curl is not None
+        self._curl.close()
+        await self._resolver.close()
 
     async def get(self, url: str, *, max_bytes: int, accept: str, headers: Headers = ()) -> Answer:
         """Ask for `url` and follow its redirects. The status is 200, or there is a drop."""
@@ -162,67 +158,67 @@ class Client:
         """One request and its reply. `url` is a serialised http(s) url."""
         started = time.monotonic()
         reply = Reply(url, started_s=time.time())
-        drop = self.judge_target(url)  # the connector looks no literal up, so the resolver never sees it
-        if drop is not None:
-            return reply._replace(drop=drop)
-        watcher = watcher or _Nobody()
-        assert self._session is not None
-        try:
-            async with asyncio.timeout(self._settings.timeouts.total_s) as deadline:
-                async with self._session.get(
-                    URL(url, encoded=True),
-                    allow_redirects=False,
-                    headers=[("Accept", wanted.accept), *wanted.headers],
-                    trace_request_ctx=watcher,
-                ) as response:
-                    watcher.answered()
-                    assert isinstance(response, Response)
-                    reply = _with_head(reply, response)
-                    if 200 <= response.status < 300:
-                        reply = await self._with_body(reply, response, wanted, deadline)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            reply = reply._replace(body=b"", drop=drop_of(error, url))
+        parsed = ParsedUrl(url)
+        found = self.judge_target(url) or await self._resolver.addresses(parsed.hostname, port_of(parsed))
+        if isinstance(found, Drop):
+            return reply._replace(drop=found, duration_s=time.monotonic() - started)
+        reply = await self._transferred(reply, request_of(parsed, found, self._fields_of(wanted)), wanted, watcher)
         if reply.drop is None and reply.status != 200:
             reply = reply._replace(drop=Drop(Reason.HTTP_STATUS, reply.status))
         return reply._replace(duration_s=time.monotonic() - started)
 
-    async def _with_body(
-        self, reply: Reply, response: aiohttp.ClientResponse, wanted: Wanted, deadline: asyncio.Timeout
-    ) -> Reply:
-        async with AsyncExitStack() as large:
-            raw = await self._read(response, wanted, deadline, large)
-            if raw is None:
-                return reply._replace(drop=Drop(Reason.TOO_MANY_BYTES, wanted.max_bytes))
-            reply = reply._replace(bytes_received=len(raw))
-            body = decode_body(raw, header(reply.headers, "content-encoding"), wanted.max_bytes, wanted.cut)
-        if isinstance(body, Drop):
-            return reply._replace(drop=body)
-        return reply._replace(body=body)
+    def _fields_of(self, wanted: Wanted) -> list[str]:
+        return [*self._fields, f"Accept: {wanted.accept}", *(f"{name}: {value}" for name, value in wanted.headers)]
 
-    async def _read(
-        self, response: aiohttp.ClientResponse, wanted: Wanted, deadline: asyncio.Timeout, large: AsyncExitStack
-    ) -> bytes | None:
-        """The body as sent; None where it is longer than wanted."""
-        if (response.content_length or 0) > wanted.max_bytes and not wanted.cut:
-            return None
-        body = bytearray()
-        waited = False
-        async for piece in response.content.iter_any():
-            body += piece
-            if len(body) > wanted.max_bytes:
-                return bytes(body[: wanted.max_bytes]) if wanted.cut else None
-            if len(body) > LARGE_BODY_BYTES and not waited:
-                waited = True
-                await self._wait_for_room(deadline, large)
-        return bytes(body)
+    async def _transferred(self, reply: Reply, request: Request, wanted: Wanted, watcher: Watcher | None) -> Reply:
+        watcher = watcher or _Nobody()
+        caps = Caps(wanted.max_bytes, self._settings.max_header_bytes, wanted.cut)
+        connected = self._connected(watcher)
+        transfer = Transfer(caps, self._settings.timeouts, connected, watcher.answered, self._large.may_grow)
+        assert self._curl is not None
+        try:
+            end = await self._curl.run(request, transfer)
+        finally:
+            self._large.end(transfer)
+        return _judged(_with_head(reply, transfer), transfer, drop_of(end, transfer, request.url), wanted)
 
-    async def _wait_for_room(self, deadline: asyncio.Timeout, large: AsyncExitStack) -> None:
-        """Only so many large bodies at once. The wait is ours: the server's deadline stands still."""
-        loop = asyncio.get_running_loop()
-        left = (deadline.when() or loop.time()) - loop.time()
-        deadline.reschedule(None)
-        await large.enter_async_context(self._large)
-        deadline.reschedule(loop.time() + left)
+    def _connected(self, watcher: Watcher) -> Callable[[str], Drop | None]:
+        """Called when a connection stands, new or kept: the last look at where it leads, before anything is sent."""
+
+        def connected(ip: str) -> Drop | None:
+            drop = self._resolver.judge_peer(ip)
+            return drop or (None if watcher.sent() else Drop(Reason.LOCAL_NETWORK, None, "not ours to ask"))
+
+        return connected
+
+
+def request_of(url: ParsedUrl, addresses: Sequence[Address], fields: list[str]) -> Request:
+    """What curl is told: the addresses stand in its own tables, so that it asks no resolver."""
+    host, port = url.hostname, port_of(url)
+    resolve, connect_to = [], []
+    if addresses[0].port != port:  # named by the settings
+        ip = f"[{addresses[0].ip}]" if ":" in addresses[0].ip else addresses[0].ip
+        connect_to = [f"{host}:{port}:{ip}:{addresses[0].port}"]
+    elif not is_ip_literal(host):
+        resolve = [f"+{host}:{port}:{','.join(f'[{a.ip}]' if ':' in a.ip else a.ip for a in addresses)}"]
+    return Request(url.href, fields, resolve, connect_to)
+
+
+def _with_head(reply: Reply, transfer: Transfer) -> Reply:
+    if not transfer.has_status:
+        return reply._replace(address=transfer.address)
+    return reply._replace(status=transfer.status, headers=transfer.headers(), address=transfer.address)
+
+
+def _judged(reply: Reply, transfer: Transfer, failure: Drop | None, wanted: Wanted) -> Reply:
+    """The body, where it is wanted and whole. Of an error or redirect the head is enough."""
+    if reply.status is not None and not 200 <= reply.status < 300:
+        return reply
+    if failure is not None:
+        return reply._replace(drop=failure)
+    reply = reply._replace(bytes_received=len(transfer.body))
+    body = decode_body(bytes(transfer.body), header(reply.headers, "content-encoding"), wanted.max_bytes, wanted.cut)
+    return reply._replace(drop=body) if isinstance(body, Drop) else reply._replace(body=body)
 
 
 async def follow(url: str, ask: Callable[[str], Awaitable[Reply]], max_redirects: int) -> Answer:
@@ -294,85 +290,3 @@ def header(headers: Headers, name: str) -> str:
 
 def header_values(headers: Headers, name: str) -> list[str]:
     return [value for key, value in headers if key.lower() == name]
-
-
-def _with_head(reply: Reply, response: "Response") -> Reply:
-    headers = tuple((_text(name), _text(value)) for name, value in response.raw_headers)
-    return reply._replace(status=response.status, headers=headers, address=response.peer)
-
-
-def _text(octets: bytes) -> str:
-    """Header octets as text: UTF-8 where they are, else the Latin-1 of the old HTTP."""
-    try:
-        return octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return octets.decode("latin-1")
-
-
-async def _tell_sent(session: aiohttp.ClientSession, context: SimpleNamespace, params: Any) -> None:
-    context.trace_request_ctx.sent()
-
-
-def tls_context(ca_file: str = "") -> ssl.SSLContext:
-    """One context for all connections (making one costs 30 ms). Raises OSError where `ca_file` cannot be read."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())  # small containers have no system store
-    if ca_file:
-        context.load_verify_locations(ca_file)
-    return context
-
-
-def drop_of(error: BaseException, url: str) -> Drop:
-    """The stable reason behind an exception of aiohttp or the system."""
-    for inner in _chain(error):
-        if isinstance(inner, Refused):
-            return inner.drop
-        if isinstance(inner, ssl.SSLError | aiohttp.ClientSSLError):
-            return Drop(Reason.TLS_FAILED, None, _tls_detail(error))
-    if isinstance(error, TimeoutError):
-        return Drop(Reason.TIMEOUT, None, _which_deadline(error))
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return _connect_drop(error, url)
-    if isinstance(error, aiohttp.InvalidURL):
-        return Drop(Reason.URL_INVALID, None, url[:200])
-    if isinstance(error, aiohttp.ClientResponseError | ValueError):
-        return Drop(Reason.BAD_HTTP, None, "not an HTTP answer")
-    if isinstance(error, aiohttp.ClientPayloadError) and _is_malformed(error):
-        return Drop(Reason.BAD_HTTP, None, "broken body framing")
-    return Drop(Reason.CONNECTION_LOST)
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error.__cause__
-
-
-def _which_deadline(error: TimeoutError) -> str:
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return "connect"
-    return "read" if isinstance(error, aiohttp.SocketTimeoutError) else "total"
-
-
-def _tls_detail(error: BaseException) -> str:
-    """OpenSSL's own words, such as "certificate has expired"; they name no address."""
-    for inner in _chain(error):
-        detail = getattr(inner, "verify_message", None) or getattr(inner, "reason", None)
-        if isinstance(detail, str):
-            return detail.strip().rstrip(".")
-    return "handshake failed"
-
-
-def _connect_drop(error: aiohttp.ClientConnectorError, url: str) -> Drop:
-    literal_v6 = ParsedUrl(url).hostname.startswith("[")  # unreachable where this machine has no IPv6
-    if error.os_error.errno in _OUR_NETWORK and not literal_v6:
-        return Drop(Reason.LOCAL_NETWORK, None, errno.errorcode[error.os_error.errno])
-    return Drop(Reason.CONNECT_FAILED, None, errno.errorcode.get(error.os_error.errno or 0, ""))
-
-
-def _is_malformed(error: BaseException) -> bool:
-    """Broken chunks, and not merely an end that came too early."""
-    text = " ".join(str(inner) for inner in _chain(error))
-    return "Not enough data" not in text and any(
-        isinstance(e, aiohttp.http_exceptions.BadHttpMessage) for e in _chain(error)
-    )

@@ -11,10 +11,12 @@ from filters.optout import TdmRule, judge_headers, judge_tdm
 from filters.reasons import Drop, Reason
 from filters.robots import path_of
 from filters.url import host_of, normalise_url
-from transforms.web.address import Lookup, Resolver, system_lookup
+from transforms.trouble import Trouble
+from transforms.web.address import Resolver
 from transforms.web.client import Answer, Client, Reply, Wanted, answer_of, follow, header, header_values
+from transforms.web.dns import Lookup
 from transforms.web.robots_cache import RobotsCache, TdmCache
-from transforms.web.schedule import Schedule
+from transforms.web.schedule import Schedule, Turn
 from transforms.web.settings import Kind, Pace, WebSettings
 
 ACCEPT = {
@@ -31,7 +33,7 @@ class PoliteWeb:
     `async with PoliteWeb(settings) as web: answer = await web.ask(url)`. Thousands of asks may be under way: one that
     waits costs a coroutine. One instance belongs to one event loop; hosts must not be shared between instances.
     `may_ask` is given where hosts pass from process to process: it is called before each request, and again when its
-    host is looked up; it raises where another one owns them by now. The first request to a host keeps the distance
+    connection stands; it raises where another one owns them by now. The first request to a host keeps the distance
     from what an earlier process may have asked.
     """
 
@@ -39,13 +41,13 @@ class PoliteWeb:
         self,
         settings: WebSettings,
         own_version: str = "",
-        lookup: Lookup = system_lookup,
+        look_up: Lookup | None = None,
         may_ask: Callable[[], object] | None = None,
     ) -> None:
         self.settings = settings
         self.may_ask = may_ask or (lambda: None)
         user_agent = settings.user_agent(own_version or _installed_version())
-        self._client = Client(settings, user_agent, Resolver(settings, self._checked(lookup)))
+        self._client = Client(settings, user_agent, Resolver(settings, look_up))
         self._schedule = Schedule(settings, follows=may_ask is not None)
         self._robots = RobotsCache(self._ask_for_rules, settings)
         self._tdm = TdmCache(self._ask_for_tdmrep, settings)
@@ -63,16 +65,6 @@ class PoliteWeb:
         await self._robots.close()
         await self._tdm.close()
         await self._client.__aexit__(kind, error, trace)
-
-    def _checked(self, lookup: Lookup) -> Lookup:
-        """A look-up can take as long as a connection: what was allowed before it may not be allowed after."""
-
-        async def checked(host: str, port: int) -> Sequence[str]:
-            found = await lookup(host, port)
-            self.may_ask()
-            return found
-
-        return checked
 
     async def ask(self, url: str, kind: Kind = "image", page_url: str = "") -> Answer:
         """The answer to `url`, or the drop that says why there is none. Expected failures are never exceptions."""
@@ -127,7 +119,8 @@ class PoliteWeb:
                 if turn.drop is not None:
                     return reply or Reply(url, drop=turn.drop)
                 self.may_ask()
-                reply = await self._client.exchange(url, wanted, turn)
+                reply = await self._client.exchange(url, wanted, Allowed(turn, self.may_ask))
+                self.may_ask()
             if not self._schedule.judge_answer(name, reply.status, reply.headers):
                 break
         assert reply is not None
@@ -176,6 +169,24 @@ class PoliteWeb:
 
     async def _tdm_rules(self, answer: Answer, said: str | None) -> Sequence[TdmRule]:
         return () if said in ("0", "1") else await self._tdm.rules(answer.final_url)
+
+
+class Allowed:
+    """A turn whose request is sent only if its host is still ours at that moment: connecting can take long."""
+
+    def __init__(self, turn: Turn, may_ask: Callable[[], object]) -> None:
+        self._turn, self._may_ask = turn, may_ask
+
+    def sent(self) -> bool:
+        try:
+            self._may_ask()
+        except Trouble:
+            return False
+        self._turn.sent()
+        return True
+
+    def answered(self) -> None:
+        self._turn.answered()
 
 
 def _path(answer: Answer) -> str:

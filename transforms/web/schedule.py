@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 
 from filters.reasons import Drop, Reason
-from transforms.web.client import Headers, header
+from transforms.web.client import header
 from transforms.web.settings import Pace, WebSettings
+from transforms.web.transfer import Headers
 
 Clock = Callable[[], float]  # seconds, monotonic
 

@@ -93,6 +93,7 @@ class WebSettings(Rules):
     connect_to: dict[str, str] = operational({})  # "host pattern:port" -> "ip:port", as curl's --connect-to
     allow_private: list[str] = operational([])  # networks such as 127.0.0.0/8 that may be connected to
     ca_file: str = operational("")  # more certificate authorities, PEM
+    resolvers: list[str] = operational([])  # name servers, "ip" or "ip:port"; none: those of the machine
     lease_s: float = operational(
         20, ge=2
     )  # a task whose worker is silent that long is another's; half of it > connect_s
@@ -109,6 +110,16 @@ class WebSettings(Rules):
         for network in networks:
             ipaddress.ip_network(network)  # its ValueError names the value
         return networks
+
+    @field_validator("resolvers")
+    @classmethod
+    def _are_name_servers(cls, servers: list[str]) -> list[str]:
+        for server in servers:
+            if not is_ip_literal(server) and parse_address(server) is None:
+                raise ValueError(
+                    f'{server}: expected the address of a name server, such as "9.9.9.9" or "127.0.0.1:53"'
+                )
+        return servers
 
     @field_validator("connect_to")
     @classmethod
@@ -146,6 +157,11 @@ class WebSettings(Rules):
             if int(wanted) == port and fnmatchcase(host, glob.lower()):
                 return parse_address(target)
         return None
+
+    def named_ips(self) -> frozenset[str]:
+        """All addresses that `connect_to` leads to."""
+        found = (parse_address(target) for target in self.connect_to.values())
+        return frozenset(address.ip for address in found if address is not None)
 
     def allows_private(self, ip: str) -> bool:
         address = ipaddress.ip_address(ip)

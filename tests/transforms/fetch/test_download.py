@@ -118,7 +118,7 @@ def test_a_stored_range_takes_the_same_path_without_a_request(tmp_path):
 
 
 def test_the_unexpected_costs_one_row(tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "process_image", lambda body, settings: 1 / 0)
+    monkeypatch.setattr(download.DecodeQueue, "process", lambda self, body: 1 / 0)
     run_task(tmp_path, [candidate("http://h.example/40.jpg"), candidate("http://h.example/missing")], Site())
     assert {r.reason for r in rows_of(tmp_path)} == {"internal_error", "http_status"}
 

@@ -1,15 +1,14 @@
 """Which addresses may be connected to."""
 
 import asyncio
-import errno
-import socket
 
 import pytest
 from pydantic import ValidationError
 
 from filters.reasons import Drop, Reason
-from transforms.web.address import Refused, Resolver, is_public, system_lookup
-from transforms.web.settings import HostPace, Timeouts, WebSettings
+from transforms.web.address import Resolver, is_public
+from transforms.web.dns import Found
+from transforms.web.settings import HostPace, WebSettings
 
 FORBIDDEN = [
     "127.0.0.1",
@@ -68,23 +67,16 @@ def test_public(ip):
 
 
 def resolve(settings: WebSettings, found, host="h.test", port=80):
-    async def lookup(host, port):
-        if isinstance(found, BaseException):
-            raise found
-        return found
+    async def look_up(host):
+        return found if isinstance(found, Drop) else Found(found, 60)
 
-    return asyncio.run(Resolver(settings, lookup).addresses(host, port))
+    return asyncio.run(Resolver(settings, look_up).addresses(host, port))
 
 
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (socket.gaierror(socket.EAI_NONAME, "x"), Reason.DNS_NOT_FOUND),
-        (socket.gaierror(socket.EAI_NODATA, "x"), Reason.DNS_NOT_FOUND),
-        (socket.gaierror(socket.EAI_AGAIN, "x"), Reason.LOCAL_RESOLVER),
-        (socket.gaierror(socket.EAI_FAIL, "x"), Reason.LOCAL_RESOLVER),
-        (OSError(errno.ENETUNREACH, "x"), Reason.LOCAL_NETWORK),
-        (UnicodeError("label too long"), Reason.DNS_NOT_FOUND),
+        (Drop(Reason.LOCAL_RESOLVER), Reason.LOCAL_RESOLVER),
         ([], Reason.DNS_NOT_FOUND),
         (["8.8.8.8", "10.0.0.1"], Reason.PRIVATE_ADDRESS),
         (["fe80::1%eth0"], Reason.PRIVATE_ADDRESS),
@@ -94,32 +86,18 @@ def test_what_a_look_up_comes_to(found, reason):
     assert resolve(WebSettings(), found).reason is reason
 
 
-def test_a_look_up_that_hangs_is_our_resolvers_fault():
-    async def lookup(host, port):
-        await asyncio.sleep(5)
-
-    settings = WebSettings(timeouts=Timeouts(connect_s=0.05))
-    assert asyncio.run(Resolver(settings, lookup).addresses("h.test", 80)).reason is Reason.LOCAL_RESOLVER
-
-
-def test_the_connector_gets_exactly_what_was_judged():
-    async def lookup(host, port):
-        return ["8.8.8.8", "2606:4700::1111"]
-
-    found = asyncio.run(Resolver(WebSettings(), lookup).resolve("h.test", 443))
-    assert [(r["host"], r["port"], r["family"]) for r in found] == [
-        ("8.8.8.8", 443, socket.AF_INET),
-        ("2606:4700::1111", 443, socket.AF_INET6),
+def test_the_client_gets_exactly_what_was_judged():
+    assert resolve(WebSettings(), ["8.8.8.8", "2606:4700::1111"], port=443) == [
+        ("8.8.8.8", 443),
+        ("2606:4700::1111", 443),
     ]
 
 
-def test_the_connector_gets_an_exception_that_holds_the_drop():
-    async def lookup(host, port):
-        return ["10.0.0.1"]
-
-    with pytest.raises(Refused) as caught:
-        asyncio.run(Resolver(WebSettings(), lookup).resolve("h.test", 80))
-    assert caught.value.drop == Drop(Reason.PRIVATE_ADDRESS)
+def test_a_peer_is_judged_once_more():
+    resolver = Resolver(WebSettings(connect_to={"a.test:80": "127.0.0.1:9"}, allow_private=["10.0.0.0/8"]))
+    judged = {ip: resolver.judge_peer(ip) for ip in ("8.8.8.8", "127.0.0.1", "10.1.1.1", "192.168.0.1", "::1")}
+    refused = Drop(Reason.PRIVATE_ADDRESS)
+    assert judged == {"8.8.8.8": None, "127.0.0.1": None, "10.1.1.1": None, "192.168.0.1": refused, "::1": refused}
 
 
 def test_ports():
@@ -127,7 +105,7 @@ def test_ports():
     private = WebSettings(allow_private=["10.0.0.0/8"])
     assert resolve(WebSettings(), ["8.8.8.8"], port=8080) == Drop(Reason.PORT_NOT_ALLOWED, 8080)
     assert resolve(WebSettings(ports=[8080]), ["8.8.8.8"], port=8080) == [("8.8.8.8", 8080)]
-    assert resolve(named, OSError(), port=8080) == [("127.0.0.1", 9)]
+    assert resolve(named, [], port=8080) == [("127.0.0.1", 9)]
     assert resolve(private, ["10.1.1.1"], port=8080) == [("10.1.1.1", 8080)]
     assert resolve(private, ["8.8.8.8"], port=8080).reason is Reason.PORT_NOT_ALLOWED
     assert resolve(private, ["192.168.0.1"], port=80).reason is Reason.PRIVATE_ADDRESS
@@ -169,6 +147,8 @@ def test_settings_that_make_no_sense_are_refused_by_value():
         WebSettings(connect_to={"a.test": "127.0.0.1:80"})
     with pytest.raises(ValidationError):
         WebSettings(agent="Pair mill/1")
+    with pytest.raises(ValidationError, match=r"dns\.example: expected the address of a name server"):
+        WebSettings(resolvers=["9.9.9.9", "[::1]:53", "dns.example"])
 
 
 def test_json_settings_are_read_as_they_are_written():
@@ -185,7 +165,3 @@ def test_pace_by_host_pattern():
     assert settings.pace("a.slow.test", "image") == settings.images.model_copy(update={"gap_s": 9.0})
     assert settings.pace("a.test", "page") == settings.pages.model_copy(update={"at_once": 7})
     assert settings.pace("example.org", "page") == settings.pages
-
-
-def test_the_system_looks_up_loopback():
-    assert "127.0.0.1" in asyncio.run(system_lookup("127.0.0.1", 80))

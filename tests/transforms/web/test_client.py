@@ -19,6 +19,7 @@ from helpers.raw_server import SHORT, RawServer, http, settings_for
 from filters.reasons import Reason
 from transforms.web.address import Resolver
 from transforms.web.client import Answer, Client
+from transforms.web.dns import Found
 from transforms.web.settings import Timeouts, WebSettings
 
 URL = "http://a.test/x"
@@ -289,13 +290,13 @@ def test_a_rebinding_resolver_reaches_nothing():
     """The canary listens on loopback; the resolver first says so openly, then hides it among public addresses."""
     answers = iter([["127.0.0.1"], ["93.184.216.34", "127.0.0.1"], ["::ffff:127.0.0.1"], ["169.254.169.254"]])
 
-    async def lookup(host, port):
-        return next(answers)
+    async def look_up(host):
+        return Found(next(answers), 0)
 
     async def main():
         async with RawServer({"/x": http(200, b"secret")}) as canary:
             settings = WebSettings(ports=[canary.port], timeouts=Timeouts(connect_s=1, read_s=1, total_s=2))
-            async with Client(settings, "P", Resolver(settings, lookup)) as client:
+            async with Client(settings, "P", Resolver(settings, look_up)) as client:
                 url = f"http://rebind.test:{canary.port}/x"
                 drops = [(await client.get(url, max_bytes=9, accept="*/*")).drop for _ in range(4)]
             return drops, canary
@@ -308,14 +309,14 @@ def test_a_rebinding_resolver_reaches_nothing():
 def test_one_look_up_a_connection_and_what_it_says_is_connected_to():
     asked = []
 
-    async def lookup(host, port):
+    async def look_up(host):
         asked.append(host)
-        return ["127.0.0.1"] if len(asked) == 1 else ["10.0.0.1"]
+        return Found(["127.0.0.1"] if len(asked) == 1 else ["10.0.0.1"], 0)
 
     async def main():
         async with RawServer({"/x": http(200, b"ok")}) as server:
             settings = WebSettings(ports=[server.port], allow_private=["127.0.0.1/32"])
-            async with Client(settings, "P", Resolver(settings, lookup)) as client:
+            async with Client(settings, "P", Resolver(settings, look_up)) as client:
                 return await client.get(f"http://once.test:{server.port}/x", max_bytes=9, accept="*/*")
 
     assert asyncio.run(main()).body == b"ok"

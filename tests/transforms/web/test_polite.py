@@ -3,13 +3,13 @@
 import asyncio
 import gzip
 import json
-import socket
 from itertools import pairwise
 
 import pytest
 from helpers.raw_server import SHORT, RawServer, http, settings_for
 
-from filters.reasons import Reason
+from filters.reasons import Drop, Reason
+from transforms.web.dns import Found
 from transforms.web.polite import PoliteWeb
 from transforms.web.settings import OptOutSettings, Pace, RobotsSettings, Timeouts
 
@@ -281,11 +281,11 @@ def test_a_page_has_the_last_word_on_its_own_reservation():
 
 
 def test_an_unknown_host_is_not_found():
-    async def lookup(host, port):
-        raise socket.gaierror(-2, "Name or service not known")
+    async def look_up(host):
+        return Drop(Reason.DNS_NOT_FOUND, None, host)
 
     async def main():
-        async with RawServer({}) as server, PoliteWeb(settings_for(server, connect_to={}), lookup=lookup) as web:
+        async with RawServer({}) as server, PoliteWeb(settings_for(server, connect_to={}), look_up=look_up) as web:
             return (await web.ask("http://nowhere.test/x.jpg")).drop
 
     drop = asyncio.run(main())
@@ -299,13 +299,13 @@ def test_a_resolver_of_ours_that_fails_is_never_remembered():
     async def main():
         async with RawServer({"/x.jpg": IMAGE}) as server:
 
-            async def lookup(host, port):
+            async def look_up(host):
                 if next(failures, False):
-                    raise socket.gaierror(-3, "Temporary failure in name resolution")
-                return ["127.0.0.1"]
+                    return Drop(Reason.LOCAL_RESOLVER, None, "look-up failed")
+                return Found(["127.0.0.1"], 60)
 
             settings = settings_for(server, connect_to={}, allow_private=["127.0.0.0/8"])
-            async with PoliteWeb(settings, lookup=lookup) as web:
+            async with PoliteWeb(settings, look_up=look_up) as web:
                 url = f"http://shaky.test:{server.port}/x.jpg"
                 return [(await web.ask(url)).drop for _ in range(3)]
 

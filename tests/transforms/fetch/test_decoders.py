@@ -1,0 +1,127 @@
+"""Decoder processes: what they give is what the function gives; one that ends or hangs costs one image."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+
+import psutil
+import pytest
+from helpers.pictures import GOOD
+
+from filters.reasons import Drop, Reason
+from transforms.fetch.decoders import DecodeQueue, Decoder, DecoderPool
+from transforms.fetch.image import ImageSettings, Processed, process_image
+
+SETTINGS = ImageSettings(size=64)
+# The real program, but some bodies are poison.
+POISONED = """
+import os, time
+from transforms.fetch import decoder
+real = decoder.process_image
+def process_image(body, settings):
+    if body == b"abort":
+        os.abort()
+    if body == b"hang":
+        time.sleep(60)
+    if body == b"rubbish":
+        os.write(int(decoder.sys.argv[1]), b"\\0\\0\\0\\5hello")
+        os._exit(0)
+    if body == b"unknown reason":
+        return decoder.Drop("no reason of ours", None, "")
+    if body == b"memory":
+        bytearray(64 * 1024**3)
+    return real(body, settings)
+decoder.process_image = process_image
+decoder.main()
+"""
+
+
+@pytest.fixture
+def poisoned(tmp_path, monkeypatch):
+    (tmp_path / "decoder.py").write_text(POISONED)
+    monkeypatch.setattr(Decoder, "program", (str(tmp_path / "decoder.py"),))
+
+
+def decoded(bodies, count=2, timeout_s=20.0):
+    """All of `bodies` asked for at once."""
+    pool = DecoderPool(count, SETTINGS, timeout_s)
+
+    async def main():
+        queue = DecodeQueue(pool)
+        return await asyncio.gather(*(queue.process(body) for body in bodies))
+
+    try:
+        return asyncio.run(main())
+    finally:
+        pool.close()
+
+
+def test_they_give_what_the_function_gives():
+    bodies = [*GOOD.values(), b"", b"<html>", GOOD["baseline"][:99]]
+    assert decoded(bodies) == [process_image(body, SETTINGS) for body in bodies]
+
+
+@pytest.mark.parametrize(("poison", "how"), [(b"abort", "ended"), (b"rubbish", "ended"), (b"unknown reason", "ended"),
+                                             (b"memory", "ended"), (b"hang", "hung")])  # fmt: skip
+def test_poison_costs_one_image(poisoned, poison, how):
+    good = GOOD["baseline"]
+    bodies = [good] * 9 + [poison] + [good] * 9 + [poison]
+    outcomes = decoded(bodies, timeout_s=3.0)
+    lost = Drop(Reason.DECODER_CRASHED, None, how)
+    assert [outcome == lost for outcome in outcomes] == [body == poison for body in bodies]
+    assert all(isinstance(o, Processed) for o, body in zip(outcomes, bodies, strict=True) if body == good)
+
+
+def test_one_that_somebody_kills_is_started_again():
+    pool = DecoderPool(1, SETTINGS)
+    body = GOOD["PNG"]
+    expected = process_image(body, SETTINGS)
+    try:
+        assert pool.decode([body]) == [expected]
+        children = psutil.Process().children()
+        for child in children:
+            child.send_signal(signal.SIGKILL)
+            child.wait(10)
+        assert pool.decode([body] * 3) == [expected] * 3
+    finally:
+        pool.close()
+
+
+def test_five_hundred_mutilated_images_end_no_process():
+    rng = random.Random(7)
+    originals = list(GOOD.values())
+    pool = DecoderPool(2, SETTINGS)
+    try:
+        pool.decode(originals)
+        before = {child.pid for child in psutil.Process().children()}
+        for _ in range(50):
+            outcomes = pool.decode([flipped(rng.choice(originals), rng) for _ in range(10)])
+            assert all(o.reason is not Reason.DECODER_CRASHED for o in outcomes if isinstance(o, Drop))
+        after = {child.pid for child in psutil.Process().children()}
+        assert before <= after
+    finally:
+        pool.close()
+
+
+def flipped(body: bytes, rng: random.Random) -> bytes:
+    data = bytearray(body)
+    for _ in range(rng.randint(1, 20)):
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    return bytes(data)
+
+
+def test_they_end_with_the_process_that_started_them():
+    reading, writing = os.pipe()
+    if not (child := os.fork()):
+        pool = DecoderPool(2, SETTINGS)
+        pool.decode([b""])
+        os.write(writing, b"%d" % psutil.Process().children()[0].pid)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    decoder = int(os.read(reading, 20))
+    end = time.monotonic() + 10
+    while psutil.pid_exists(decoder) and psutil.Process(decoder).status() != "zombie":
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -1,0 +1,155 @@
+"""A pool of decoder processes: a crash or a hang in a C library costs one image, and no worker."""
+
+import asyncio
+import atexit
+import queue
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+
+import msgspec
+
+from filters.reasons import Drop, Reason
+from transforms.fetch.decoder import receive_outcomes, send_bodies
+from transforms.fetch.image import ImageSettings, Processed
+
+BATCH = 16  # bodies in one message
+BATCH_BYTES = 4 * 1024 * 1024
+TIMEOUT_S = 60.0  # of a message: the largest picture takes two
+
+
+class Decoder:
+    """One process. Started when it is first needed, and again after each end."""
+
+    program: tuple[str, ...] = ("-m", "transforms.fetch.decoder")
+
+    def __init__(self, settings: ImageSettings, timeout_s: float) -> None:
+        self._settings, self._timeout_s = settings, timeout_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+
+    def decode(self, bodies: list[bytes]) -> list[Processed | Drop]:
+        """An outcome for each. Where the process ends or hangs, each body is tried alone: one costs only itself."""
+        outcomes = self._exchange(bodies)
+        if isinstance(outcomes, list):
+            return outcomes
+        if len(bodies) == 1:
+            return [outcomes]
+        return [outcome for body in bodies for outcome in self.decode([body])]
+
+    def _exchange(self, bodies: list[bytes]) -> list[Processed | Drop] | Drop:
+        link = self._socket or self._start()
+        try:
+            send_bodies(link, bodies)
+            outcomes = receive_outcomes(link)
+        except TimeoutError:
+            self.stop()
+            return Drop(Reason.DECODER_CRASHED, None, "hung")
+        except (OSError, EOFError, msgspec.DecodeError, ValueError):
+            self.stop()
+            return Drop(Reason.DECODER_CRASHED, None, "ended")
+        return outcomes
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, *self.program, str(theirs.fileno()), self._settings.model_dump_json()]
+        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        theirs.close()
+        ours.settimeout(self._timeout_s)
+        self._socket = ours
+        return ours
+
+    def stop(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._socket = self._process = None
+
+
+class DecoderPool:
+    """`count` processes, shared by all tasks of this one that want images of the same kind."""
+
+    def __init__(self, count: int, settings: ImageSettings, timeout_s: float = TIMEOUT_S) -> None:
+        self.count = count
+        self.threads = ThreadPoolExecutor(count, thread_name_prefix="decoder")
+        self._decoders = [Decoder(settings, timeout_s) for _ in range(count)]
+        self._idle: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
+        for decoder in self._decoders:
+            self._idle.put(decoder)
+
+    def decode(self, bodies: list[bytes]) -> list[Processed | Drop]:
+        """Waits for a process that is idle; blocks."""
+        decoder = self._idle.get()
+        try:
+            return decoder.decode(bodies)
+        finally:
+            self._idle.put(decoder)
+
+    def close(self) -> None:
+        self.threads.shutdown()
+        for decoder in self._decoders:
+            decoder.stop()
+
+
+@cache
+def shared_pool(count: int, settings_json: str) -> DecoderPool:
+    """The pool of this process. Its processes end with it: their socket closes."""
+    pool = DecoderPool(count, ImageSettings.model_validate_json(settings_json))
+    atexit.register(pool.close)
+    return pool
+
+
+Waiting = tuple[bytes, "asyncio.Future[Processed | Drop]"]
+
+
+class DecodeQueue:
+    """A pool as a coroutine sees it: while all decoders are busy bodies gather, and go out as one message."""
+
+    def __init__(self, pool: DecoderPool) -> None:
+        self._pool = pool
+        self._free = pool.count
+        self._waiting: deque[Waiting] = deque()
+
+    async def process(self, body: bytes) -> Processed | Drop:
+        """See `process_image`; DECODER_CRASHED where its process ended or hung."""
+        outcome: asyncio.Future[Processed | Drop] = asyncio.get_running_loop().create_future()
+        self._waiting.append((body, outcome))
+        self._send()
+        return await outcome
+
+    def _send(self) -> None:
+        while self._waiting and self._free:
+            self._free -= 1
+            batch = list(self._take())
+            bodies = [body for body, _ in batch]
+            sent = asyncio.get_running_loop().run_in_executor(self._pool.threads, self._pool.decode, bodies)
+            sent.add_done_callback(partial(self._receive, batch))
+
+    def _take(self) -> Iterator[Waiting]:
+        """The next few: as many as there are decoders to share them, within a message's bounds."""
+        fair = -(-len(self._waiting) // self._pool.count)
+        size = 0
+        for _ in range(min(BATCH, fair)):
+            body, outcome = self._waiting.popleft()
+            yield body, outcome
+            size += len(body)
+            if size > BATCH_BYTES:
+                return
+
+    def _receive(self, batch: list[Waiting], done: asyncio.Future[list[Processed | Drop]]) -> None:
+        self._free += 1
+        error = done.exception()
+        for place, (_, outcome) in enumerate(batch):
+            if outcome.done():
+                continue  # whoever asked has gone
+            if error is not None:
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(done.result()[place])
+        self._send()

@@ -1,0 +1,167 @@
+"""One request on its way, and what came back: head and body within their caps, each phase within its deadline."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from filters.reasons import Drop, Reason
+from transforms.web.settings import Timeouts
+
+MAX_HEADER_FIELDS = 128
+MAX_NOTE_BYTES = 64 * 1024  # of the body of an error or redirect, read only to keep the connection
+Headers = tuple[tuple[str, str], ...]
+
+
+class Caps(NamedTuple):
+    """What a transfer may bring."""
+
+    body_bytes: int
+    header_bytes: int  # of one header line
+    cut: bool = False  # a longer body is cut off there instead of refused
+
+
+class Transfer:
+    """What curl's callbacks fill. A callback that returns False ends the transfer: `drop` or `is_enough` says why."""
+
+    def __init__(
+        self,
+        caps: Caps,
+        timeouts: Timeouts,
+        on_connected: Callable[[str], Drop | None],
+        on_answer: Callable[[], None],
+        may_grow: Callable[["Transfer"], bool],
+    ) -> None:
+        self.status: int | None = None
+        self.address = ""
+        self.body = bytearray()
+        self.drop: Drop | None = None
+        self.is_enough = False
+        self._lines: list[bytes] = []
+        self._caps, self._timeouts = caps, timeouts
+        self._on_connected, self._on_answer, self._may_grow = on_connected, on_answer, may_grow
+        self._begun_s = self._heard_s = time.monotonic()
+        self._is_connected = False
+        self._head_is_whole = False
+        self._paused_s: float | None = None
+
+    # callbacks
+
+    def connected(self, ip: str) -> bool:
+        """The connection stands and nothing is sent yet."""
+        self.address = ip
+        self.drop = self._on_connected(ip)
+        self._is_connected = True
+        self._heard_s = time.monotonic()
+        return self.drop is None
+
+    def header_line(self, line: bytes) -> bool:
+        self._heard_s = time.monotonic()
+        if self._head_is_whole and not line.startswith(b"HTTP/"):
+            return True  # a trailer
+        if line.startswith(b"HTTP/"):
+            return self._begin_head(line)
+        if line in (b"\r\n", b"\n"):
+            return self._end_head()
+        if len(line) > self._caps.header_bytes or len(self._lines) >= MAX_HEADER_FIELDS:
+            return self._end(Drop(Reason.BAD_HTTP, None, "headers without end"))
+        self._lines.append(line)
+        return True
+
+    def _begin_head(self, line: bytes) -> bool:
+        """Also after a 1xx, whose fields mean nothing."""
+        self._on_answer()
+        self._lines, self._head_is_whole = [], False
+        code = line.split(b" ", 2)[1:2]
+        if not code or not code[0].strip().isdigit():
+            return self._end(Drop(Reason.BAD_HTTP, None, "not an HTTP answer"))
+        self.status = int(code[0])
+        return True
+
+    def _end_head(self) -> bool:
+        self._head_is_whole = True
+        length = self.header("content-length")
+        declared = int(length) if length.isascii() and length.isdigit() else 0
+        if self._is_wanted() and declared > self._caps.body_bytes and not self._caps.cut:
+            return self._end(Drop(Reason.TOO_MANY_BYTES, self._caps.body_bytes))
+        if not self._is_wanted() and declared > MAX_NOTE_BYTES and (self.status or 0) >= 200:
+            self.is_enough = True
+        return not self.is_enough
+
+    def body_piece(self, piece: bytes) -> bool | None:
+        """None: not now; the same piece is to come again when `resume` has been called."""
+        self._heard_s = time.monotonic()
+        if not self._is_wanted():
+            self.body += piece
+            self.is_enough = len(self.body) > MAX_NOTE_BYTES
+            return not self.is_enough
+        if not self._may_grow(self):
+            self._paused_s = self._heard_s
+            return None
+        self.body += piece
+        if len(self.body) <= self._caps.body_bytes:
+            return True
+        if self._caps.cut:
+            del self.body[self._caps.body_bytes :]
+            self.is_enough = True
+            return False
+        return self._end(Drop(Reason.TOO_MANY_BYTES, self._caps.body_bytes))
+
+    def resume(self) -> None:
+        """The wait was ours: the server's deadlines stood still."""
+        assert self._paused_s is not None
+        waited_s = time.monotonic() - self._paused_s
+        self._begun_s += waited_s
+        self._heard_s += waited_s
+        self._paused_s = None
+
+    def _end(self, drop: Drop) -> bool:
+        self.drop = drop
+        return False
+
+    def _is_wanted(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+    # what came
+
+    def overdue(self, now_s: float) -> str:
+        """Which deadline has passed: connect, read or total; "" for none."""
+        if self._paused_s is not None:
+            return ""
+        if now_s - self._begun_s > self._timeouts.total_s:
+            return "total"
+        if not self._is_connected:
+            return "connect" if now_s - self._begun_s > self._timeouts.connect_s else ""
+        return "read" if now_s - self._heard_s > self._timeouts.read_s else ""
+
+    @property
+    def has_status(self) -> bool:
+        """Whether a whole head came, so that an error or redirect is known whatever becomes of its body."""
+        return self._head_is_whole
+
+    def headers(self) -> Headers:
+        """The fields of the final answer; folded lines are one, as RFC 9112 section 5.2 allows."""
+        fields: list[tuple[str, str]] = []
+        for line in self._lines:
+            if line[:1] in b" \t" and fields:
+                name, value = fields[-1]
+                fields[-1] = (name, f"{value} {_text(line.strip())}".strip())
+                continue
+            name_, _, value_ = line.partition(b":")
+            fields.append((_text(name_.strip()), _text(value_.strip())))
+        return tuple(fields)
+
+    def header(self, name: str) -> str:
+        wanted = name.encode()
+        for line in self._lines:
+            key, _, value = line.partition(b":")
+            if key.strip().lower() == wanted:
+                return value.strip().decode("latin-1")
+        return ""
+
+
+def _text(octets: bytes) -> str:
+    """Header octets as text: UTF-8 where they are, else the Latin-1 of the old HTTP."""
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")
