@@ -7,12 +7,12 @@ import gzip
 import importlib.util
 import json
 import shutil
-import socket
 from collections import namedtuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers.name_server import NXDOMAIN, Said, serving_names
 
 from pipeline.locks import only_one
 from transforms.web.polite import PoliteWeb
@@ -347,31 +347,25 @@ def test_earlier_stages_with_other_settings(call, asked, finished_copy):
 # network
 
 
-def test_no_network(call, tmp_path, monkeypatch):
+def test_no_network(call, tmp_path):
     """A resolver that does not answer is our own trouble: nothing of it becomes final, and the run can go on."""
-
-    def fail(*_, **__):
-        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-
-    monkeypatch.setattr(socket, "getaddrinfo", fail)
     lines = ["url,caption", *(f"http://host{n}.example/{n}.jpg,a red kite over the sea {n}" for n in range(4))]
     (tmp_path / "t.csv").write_text("\n".join(lines))
-    outcome = call(*urls("t.csv", "web.contact=me@example.org", "fetch.local_pauses_s=[0.01]"))
+    nobody = "web.resolvers=['127.0.0.1:1']"
+    outcome = call(*urls("t.csv", "web.contact=me@example.org", "fetch.local_pauses_s=[0.01]", nobody))
     assert outcome.code == 3
     assert "local_resolver" in outcome.err
     assert "check this machine's network and resolver, then run the same command again" in outcome.err
     assert not list((tmp_path / "run/images").glob("*.parquet"))
 
 
-def test_a_host_that_is_not_there(call, tmp_path, monkeypatch):
+def test_a_host_that_is_not_there(call, tmp_path):
     """One name that does not exist is the web's fault: a row with its reason."""
-
-    def fail(*_, **__):
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", fail)
     (tmp_path / "t.csv").write_text("url,caption\nhttp://gone.example/a.jpg,a red kite over the sea\n")
-    outcome = call(*urls("t.csv", "web.contact=me@example.org"), "--to", "fetch")
+    with serving_names(lambda name: Said(code=NXDOMAIN)) as server:
+        resolvers = f"web.resolvers=['{server.address}']"
+        outcome = call(*urls("t.csv", "web.contact=me@example.org", resolvers), "--to", "fetch")
     assert outcome.code == 0
+    assert set(server.asked) == {"gone.example"}
     (path,) = [p for p in (tmp_path / "run/images").glob("*.parquet") if ".log." not in p.name]
     assert pq.read_table(path)["reason"].to_pylist() == ["dns_not_found"]

@@ -57,7 +57,13 @@ class Decoder:
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         command = [sys.executable, *self.program, str(theirs.fileno()), self._settings.model_dump_json()]
-        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        fds = [theirs.fileno()]
+        self._process = subprocess.Popen(
+            command,
+            pass_fds=fds,
+            stdin=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C is for the run
+        )
         theirs.close()
         ours.settimeout(self._timeout_s)
         self._socket = ours

@@ -1,7 +1,6 @@
-"""The certificate authorities that are trusted, in one file for curl: the system's, certifi's, the configuration's."""
+"""The certificate authorities that are trusted: the system's, or certifi's, and those of the configuration."""
 
 import atexit
-import glob
 import os
 import ssl
 import tempfile
@@ -10,41 +9,33 @@ from pathlib import Path
 
 import certifi
 
+from transforms import storage
+
+# Where distributions keep theirs; Python's own OpenSSL may be built for another place.
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+
 
 def authorities(ca_file: str = "") -> str:
-    """The path of a PEM file with all of them, made once a process; it goes with the process.
+    """The path of a PEM file with all of them. One file: curl keeps its content; reading a folder costs 30 ms a time.
 
-    One file, because curl keeps its parsed content from connection to connection; reading it takes 30 ms. Small
-    containers have no store of the system's, so certifi's is always there. Raises OSError where `ca_file` cannot be
-    read or holds no certificate.
+    Small containers have no store of the system's: then it is certifi's. Raises OSError where `ca_file` cannot be read
+    or holds no certificate, StorageError where there is no room for a joined file.
     """
-    return _joined(Path(ca_file).read_text("latin-1") if ca_file else "")
+    found = (ssl.get_default_verify_paths().cafile, *_BUNDLES)
+    bundle = next((path for path in found if path and os.path.isfile(path)), certifi.where())
+    return _joined(bundle, Path(ca_file).read_text("latin-1")) if ca_file else bundle
 
 
 @cache
-def _joined(more: str) -> str:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(certifi.where())
-    for path in _of_the_system():
-        _load_what_can_be_read(context, path)
-    if more:
-        context.load_verify_locations(cadata=more)
-    pem = "".join(ssl.DER_cert_to_PEM_cert(der) for der in context.get_ca_certs(binary_form=True))
-    with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as file:
-        file.write(pem)
-    atexit.register(os.unlink, file.name)
+def _joined(bundle: str, more: str) -> str:
+    """A file that goes with this process."""
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=more)
+    with storage.scratch_errors(), tempfile.NamedTemporaryFile("wb", suffix=".pem", delete=False) as file:
+        atexit.register(os.unlink, file.name)
+        file.write(Path(bundle).read_bytes() + b"\n" + more.encode("latin-1"))
     return file.name
-
-
-def _of_the_system() -> list[str]:
-    paths = ssl.get_default_verify_paths()
-    folder = sorted(glob.glob(os.path.join(paths.capath, "*"))) if paths.capath else []
-    return [path for path in (paths.cafile, *folder) if path and os.path.isfile(path)]
-
-
-def _load_what_can_be_read(context: ssl.SSLContext, path: str) -> None:
-    """A folder of certificates holds other files too."""
-    try:
-        context.load_verify_locations(path)
-    except OSError:  # SSLError is one
-        return

@@ -139,7 +139,8 @@ def test_one_that_was_stopped_asks_nothing_after_another_has_gone_on(run):
         assert result.parts_done_before >= 1
         done = list(asked)
         process.send_signal(signal.SIGCONT)
-        assert process.communicate(timeout=30)[0] == f"{TaskResult(PARTS, PARTS)}\n"  # a new claim: all is done
+        last_words = process.communicate(timeout=30)[0]  # what it had not begun, it finds done
+        assert last_words in [f"{TaskResult(PARTS, done)}\n" for done in (PARTS - 1, PARTS)]
         assert asked == done  # not one request more
         twice = [path for path, count in pictures(asked).items() if count > 1]
         assert len(pictures(before)) < PICTURES
