@@ -15,6 +15,7 @@ MAX_LINE_BYTES = 2083 * 8 - 1  # Google: a buffer of 16,664 bytes, one of them t
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _AGENT_TOKEN = re.compile(rb"[a-zA-Z_-]*")
+_AGENT_NAME = re.compile(rb"[a-zA-Z0-9_.-]*")  # up to a version, as in "img2dataset/1.47"
 _NOT_CANONICAL = re.compile(rb"%[0-9a-fA-F]{2}|[\x80-\xff]")
 _SECONDS = re.compile(rb"(\d{1,9}(\.\d*)?|\.\d+)")
 _GLOBAL = b"*"
@@ -101,9 +102,9 @@ def parse_robots(body: bytes) -> Robots:
         if key.startswith(_AGENT_KEYS):
             if group.closed:
                 group, agents = Group(), []
-            token = _agent_of_line(value)
-            agents.append(token)
-            robots._add_agent(token, group)
+            for token in _agents_of_line(value):
+                agents.append(token)
+                robots._add_agent(token, group)
         elif key.startswith((b"allow", *_DISALLOW_KEYS)) and agents:
             text = line.decode("utf-8", "replace")
             group.rules.append(Rule(key.startswith(b"allow"), escape_octets(value), text))
@@ -192,12 +193,16 @@ def _key_and_value(line: bytes) -> tuple[bytes, bytes]:
     return (words[0].lower(), words[1]) if len(words) == 2 else (b"", b"")
 
 
-def _agent_of_line(value: bytes) -> bytes:
-    """The product token that a user-agent line names, in lower case; `*` for everybody."""
+def _agents_of_line(value: bytes) -> set[bytes]:
+    """The product token that a user-agent line names, in lower case; `*` for everybody.
+
+    RFC 9309 knows letters, `_` and `-` alone, and Google reads a name as far as they go. Agents with digits in their
+    names (img2dataset) are meant by their whole name, so that counts too.
+    """
     if value == b"*" or (value.startswith(b"*") and value[1:2].isspace()):
-        return _GLOBAL
-    token = _AGENT_TOKEN.match(value)
-    return token.group().lower() if token else b""
+        return {_GLOBAL}
+    token, name = _AGENT_TOKEN.match(value), _AGENT_NAME.match(value)
+    return {token.group().lower() if token else b"", name.group().lower() if name else b""}
 
 
 def _token(agent: str) -> bytes:

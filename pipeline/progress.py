@@ -28,16 +28,16 @@ class Progress:
     def say(self, line: str) -> None:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def end(self) -> None:
+    def end(self, how: str = "done") -> None:
         if self._watch is not None:
-            self._watch.stop()
+            self._watch.stop(how)
             self._watch = None
 
     def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.end()
+        self.end("done" if error is None else "stopped")
 
 
 class _Watch:
@@ -52,10 +52,10 @@ class _Watch:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, how: str) -> None:
         self._over.set()
         self._thread.join()
-        self._say(f"{self._name}: done in {time.monotonic() - self._began:.1f} s")
+        self._say(f"{self._name}: {how} after {time.monotonic() - self._began:.1f} s")
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False)

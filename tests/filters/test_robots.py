@@ -321,3 +321,15 @@ def test_escaping_twice_changes_nothing(octets):
 def test_a_hostile_pattern_costs_little():
     robots = parse_robots(b"user-agent: *\ndisallow: /" + b"*a" * 8_000 + b"b\n")
     assert robots.allows("x", f"{HOST}/" + "a" * 8_000).allowed
+
+
+@pytest.mark.parametrize(
+    "line", ["img2dataset", "IMG2Dataset", "img2dataset/1.47", "img2dataset # us", "img2dataset v1"]
+)
+def test_an_agent_with_a_digit_in_its_name_is_meant_by_its_whole_name(line):
+    robots = parse_robots(f"User-agent: {line}\nDisallow: /\nCrawl-delay: 7\n".encode())
+    assert robots.names("img2dataset")
+    assert not robots.allows("img2dataset", "http://a.test/x").allowed
+    assert robots.crawl_delay_s("img2dataset") == 7
+    assert robots.allows("img3dataset", "http://a.test/x").allowed
+    assert robots.allows("dataset", "http://a.test/x").allowed

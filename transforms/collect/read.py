@@ -43,7 +43,7 @@ def read_table_unit(unit: Unit, path: str, settings: TableSettings, identify: Id
 
 def occurrence_of_row(unit: Unit, row: TableRow, identify: Identify) -> Occurrence:
     text = normalise_caption(row.caption)
-    caption = new_caption(text, "table", "", "", identify)
+    caption = new_caption(text, "table", row.page_url, "", identify)
     identity = normalise_url(row.url)
     uid = uid_of(identity if identity is not None else row.url)
     position = f"{unit.place:06d}:{row.position:012d}"

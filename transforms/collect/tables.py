@@ -57,6 +57,7 @@ class TableSettings(Rules):
     columns: list[str] | None = None  # their names, for a csv or tsv without a header line
     url: str = "url"  # names of columns
     caption: str | None = "caption"  # None: the table has no captions
+    page_url: str | None = None  # of the page that shows the image: its host is asked too
     source_uid: str | None = None
     extra: list[str] | Literal["all"] = Field([])  # columns to carry to the shards
 
@@ -66,6 +67,7 @@ class TableRow(NamedTuple):
 
     url: str  # as written; "" where the row is broken or has none
     caption: str
+    page_url: str
     source_uid: str
     extra: str  # canonical JSON object, or "" where nothing is carried
     position: int  # 0, 1, 2, ... in the file
@@ -85,13 +87,14 @@ def check_table(path: str, settings: TableSettings) -> None:
 def read_table(path: str, settings: TableSettings) -> Iterator[TableRow]:
     """The rows of a table, in order. Raises TableError where the file breaks."""
     for position, row in enumerate(_rows(path, settings)):
-        yield _table_row(row, settings, position) if row is not None else TableRow("", "", "", "", position)
+        yield _table_row(row, settings, position) if row is not None else TableRow("", "", "", "", "", position)
 
 
 def _table_row(row: dict[str, Any], settings: TableSettings, position: int) -> TableRow:
     return TableRow(
         url=_text(row.get(settings.url)).strip(),
         caption=_text(row.get(settings.caption)) if settings.caption else "",
+        page_url=_text(row.get(settings.page_url)).strip() if settings.page_url else "",
         source_uid=_text(row.get(settings.source_uid)) if settings.source_uid else "",
         extra=_extra(row, settings),
         position=position,
@@ -100,7 +103,7 @@ def _table_row(row: dict[str, Any], settings: TableSettings, position: int) -> T
 
 def _extra(row: dict[str, Any], settings: TableSettings) -> str:
     if settings.extra == "all":
-        own = {settings.url, settings.caption, settings.source_uid}
+        own = set(_wanted(settings).values())
         chosen = {name: value for name, value in row.items() if name not in own}
     else:
         chosen = {name: row.get(name) for name in settings.extra}
@@ -273,14 +276,19 @@ def _named(settings: TableSettings) -> list[str]:
 
 def _carried(settings: TableSettings) -> list[str]:
     names = [] if settings.extra == "all" else settings.extra
-    return [*names, settings.source_uid] if settings.source_uid else names
+    return [*names, *(name for name in (settings.page_url, settings.source_uid) if name)]
+
+
+def _wanted(settings: TableSettings) -> dict[str, str | None]:
+    """The columns that have a meaning to us, by their key in the settings."""
+    return {key: getattr(settings, key) for key in ("url", "caption", "page_url", "source_uid")}
 
 
 def _check_columns(
     path: str, settings: TableSettings, names: Sequence[str], separator: str = "", sparse: bool = False
 ) -> None:
     """Raises TableError for a column that is missing or there twice. With `sparse`, only the url must be there."""
-    wanted = {"url": settings.url, "caption": settings.caption, "source_uid": settings.source_uid}
+    wanted = _wanted(settings)
     required = [settings.url] if sparse else [name for name in wanted.values() if name]
     required += [] if sparse or settings.extra == "all" else settings.extra
     for name in required:

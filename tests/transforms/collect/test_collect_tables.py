@@ -82,7 +82,7 @@ def test_other_columns_are_carried_as_canonical_json(tmp_path, extra):
     columns = {"TEXT": ["x"], "URL": ["u"], "key": [7], "s": [math.nan], "n": [3]}
     settings = {"url": "URL", "caption": "TEXT", "source_uid": "key", "extra": extra}
     rows = read(*parquet(tmp_path / "x.parquet", columns, **settings))
-    assert rows == [TableRow("u", "x", "7", '{"n":3,"s":null}', 0)]
+    assert rows == [TableRow("u", "x", "", "7", '{"n":3,"s":null}', 0)]
 
 
 def test_csv_values_stay_as_written(tmp_path):
@@ -111,7 +111,7 @@ def test_nothing_is_an_empty_text(tmp_path):
 
 
 def test_a_table_without_captions(tmp_path):
-    assert read(*table(tmp_path / "x.csv", "url\nu\n", caption=None))[0] == TableRow("u", "", "", "", 0)
+    assert read(*table(tmp_path / "x.csv", "url\nu\n", caption=None))[0] == TableRow("u", "", "", "", "", 0)
 
 
 def test_a_table_without_a_header_line(tmp_path):
@@ -200,3 +200,12 @@ def test_canonical_json_is_one_text_for_one_value(value):
     text = canonical_json(value)
     assert canonical_json(json.loads(text)) == text
     text.encode()
+
+
+def test_the_page_of_an_image_is_read_where_a_column_has_it(tmp_path):
+    rows = {"url": ["u", "v"], "caption": ["x", "y"], "page": [" http://p.example/a ", None]}
+    path, settings = parquet(tmp_path / "x.parquet", rows, page_url="page", extra="all")
+    assert [(row.page_url, row.extra) for row in read(path, settings)] == [("http://p.example/a", ""), ("", "")]
+    assert 'no column "site" (collect.tables.page_url)' in error(
+        *parquet(tmp_path / "x.parquet", rows, page_url="site")
+    )
