@@ -16,8 +16,8 @@ from helpers.kill import log_lines
 from test_demo_on_spark import check_same, collected
 
 SEED = int(os.environ.get("PAIRMILL_KILL_SEED", random.SystemRandom().randrange(10**6)))
-GAP_S = 0.4
-PACE = {"web__hosts": f'[{{pattern: "*", at_once: 1, gap_s: {GAP_S}}}]'}
+GAP_S = 0.3
+PACE = {"web__hosts": f'[{{pattern: "*", at_once: 1, gap_s: {GAP_S}}}]', "web__lease_s": "12"}
 CLOCK_S = 0.05  # between a request's arrival and its line in the log, on a machine with other work
 
 
