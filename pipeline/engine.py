@@ -55,6 +55,7 @@ class Engine:
         self._run = run
         self._probe: Probe | None = None
         self._server = spark.JobServer(settings.spark, self._log("job-server.log"))
+        self._quiet = quiet_readers()
         check_options(settings.runner, self._options)
 
     @property
@@ -78,10 +79,12 @@ class Engine:
         check_endpoint(self._options)
 
     def __enter__(self) -> "Engine":
+        self._quiet.__enter__()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._server.stop()
+        self._quiet.__exit__(kind, error, trace)
 
     def run(
         self, build: Callable[[beam.Pipeline], Any], stage: str = "pipeline", say: Callable[[str], None] = print
@@ -179,8 +182,7 @@ def local_runner(workers: int) -> FnApiRunner:
 def attempt(pipeline: beam.Pipeline) -> str | None:
     """Run to the end; what a worker's failure says, or None. A RuntimeError is how runners hand one on."""
     try:
-        with quiet_readers():
-            pipeline.run().wait_until_finish()
+        pipeline.run().wait_until_finish()
     except RuntimeError as error:
         return last_line(error)
     except grpc.RpcError as error:
@@ -190,7 +192,7 @@ def attempt(pipeline: beam.Pipeline) -> str | None:
 
 @contextmanager
 def quiet_readers() -> Iterator[None]:
-    """Beam's threads that read a job's messages end with its endpoint: the job's own failure tells of it."""
+    """Beam's threads that read a job's messages end with its endpoint, or a moment later: its failure tells of it."""
     before = threading.excepthook
     threading.excepthook = lambda args: None if isinstance(args.exc_value, grpc.RpcError) else before(args)
     try:

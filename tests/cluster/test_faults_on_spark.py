@@ -77,7 +77,7 @@ def test_a_run_directory_that_workers_do_not_see(cluster, finished, tmp_path):
 @pytest.mark.timeout(400)
 def test_the_job_server_is_killed_and_the_run_goes_on_here(cluster, ready, finished):
     started = Started(demo_words(ready, *cluster.words()), env=cluster.environment)
-    assert started.wait_until(lambda: bool(list((ready / "leases").glob("fetch-*/*.json"))), 120)
+    assert started.wait_until(lambda: bool(list((ready / "leases").glob("fetch-0*/*.json"))), 120)
     (server,) = [pid for pid in started.pids() if JOB_SERVER in Path(f"/proc/{pid}/cmdline").read_text()][-1:]
     os.kill(server, signal.SIGKILL)
     outcome = started.wait(100)
@@ -94,7 +94,7 @@ def test_the_job_server_is_killed_and_the_run_goes_on_here(cluster, ready, finis
 def test_the_driver_is_killed_and_the_run_goes_on_here(cluster, ready, finished):
     """Its job server ends with it, and Spark then ends what the job had started. Another engine may go on."""
     started = Started(demo_words(ready, *cluster.words()), env=cluster.environment)
-    assert started.wait_until(lambda: bool(list((ready / "leases").glob("fetch-*/*.json"))), 120)
+    assert started.wait_until(lambda: bool(list((ready / "leases").glob("fetch-0*/*.json"))), 120)
     started.kill_parent()
     started.wait()
     assert started.left_behind(20) == []

@@ -36,7 +36,7 @@ def kill_one(
 def killed_run(cluster: Cluster, run: Path, rng: random.Random) -> None:
     started = Started(demo_words(run, *cluster.words(), **PACE), env=cluster.environment)
     for label, begun in (
-        ("fetch", lambda: bool(list((run / "leases").glob("fetch-*/*.json")))),
+        ("fetch", lambda: bool(list((run / "leases").glob("fetch-0*/*.json")))),
         ("pack", (run / "manifest/pack.main.started.json").exists),
     ):
         assert started.wait_until(begun, 200), started.wait().err
