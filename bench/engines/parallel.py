@@ -22,7 +22,7 @@ from transforms.records import Unit
 from transforms.web.settings import WebSettings
 
 OCCURRENCES = 450_000  # on 45,000 pages: a minute and a half with one worker
-IMAGES = 6_000  # of a megapixel: as long
+IMAGES = 12_000  # of a megapixel: two minutes
 SIDE = 1_024
 FILES = 32
 TASKS = 16
