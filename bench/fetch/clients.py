@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import ssl
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from bench.fetch.measure import Cost, cost_of
+from transforms.web.certificates import authorities
 
 SIZE, QUALITY, PROCESSES = 256, 95, 2
 LIMIT_S = 1800
@@ -35,14 +35,6 @@ class Outcome(NamedTuple):
     @property
     def images_per_s(self) -> float:
         return self.kept / self.cost.wall_s
-
-
-def trusted(folder: Path, ca_file: Path) -> Path:
-    """The whole certificate bundle of the system, and the bench's authority."""
-    system = ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt"
-    path = folder / "trusted.pem"
-    path.write_text(Path(system).read_text() + ca_file.read_text())
-    return path
 
 
 def pairmill(folder: Path, table: Path, ca_file: Path, **web: object) -> Outcome:
@@ -69,7 +61,7 @@ def img2dataset(folder: Path, table: Path, ca_file: Path, shared_tls: bool = Fal
         --output_folder {folder / "out"} --output_format webdataset --processes_count {PROCESSES} --thread_count 64
         --image_size {SIZE} --resize_mode keep_ratio --resize_only_if_bigger True --encode_quality {QUALITY}
         --number_sample_per_shard 1000 --enable_wandb False --timeout 10"""
-    environment = {"SSL_CERT_FILE": str(trusted(folder, ca_file)), "NO_ALBUMENTATIONS_UPDATE": "1"}
+    environment = {"SSL_CERT_FILE": authorities(str(ca_file)), "NO_ALBUMENTATIONS_UPDATE": "1"}
     if shared_tls:
         environment["PYTHONPATH"] = SHARED_TLS
     cost = cost_of(shlex.split(words), environment, folder / "log", LIMIT_S)

@@ -3,10 +3,7 @@
 import asyncio
 import io
 import json
-import threading
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,11 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from helpers.command import pairmill
+from helpers.in_thread import in_thread
 from helpers.raw_server import RawServer, http
 from PIL import Image as Picture
 
 GAP_S, AT_ONCE = 0.1, 2  # the defaults for pictures
-ANSWER_S = 0.35  # longer than two gaps: two at once meet
+ANSWER_S = 0.35  # from head to body, longer than the gap: two at once meet
 CLOCK_S = 0.03
 HOSTS = ("a.test", "b.test", "c.test")
 EACH = 100
@@ -41,9 +39,12 @@ class Site(RawServer):
         host = request.host
         self._open[host] += 1
         self.most[host] = max(self.most[host], self._open[host])
-        await asyncio.sleep(ANSWER_S)
+        head, end, body = self._said(request).partition(b"\r\n\r\n")
+        writer.write(head + end)  # the gap counts from here, as both sides see it
+        await writer.drain()
+        await asyncio.sleep(ANSWER_S if body else 0)
         self._open[host] -= 1
-        writer.write(self._said(request))
+        writer.write(body)
         await writer.drain()
 
     def _said(self, request) -> bytes:
@@ -52,22 +53,6 @@ class Site(RawServer):
             rules = f"User-agent: {agent}\nDisallow: /\n" if agent else "User-agent: *\nDisallow: /closed/\n"
             return http(200, rules.encode())
         return self._picture if request.path.endswith(".jpg") else http(404)
-
-
-@contextmanager
-def serving() -> Iterator[Site]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    site = Site()
-    asyncio.run_coroutine_threadsafe(site.__aenter__(), loop).result()
-    try:
-        yield site
-    finally:
-        asyncio.run_coroutine_threadsafe(site.__aexit__(None, None, None), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 def table(path: Path) -> None:
@@ -85,7 +70,7 @@ def fetched(tmp_path_factory):
     """(site, rows of images/) of one run with four workers."""
     folder = tmp_path_factory.mktemp("manners")
     table(folder / "t.parquet")
-    with serving() as site:
+    with in_thread(Site()) as site:
         config = {
             "collect": {"tables": {"paths": [str(folder / "t.parquet")], "page_url": "page"}},
             "fetch": {"rows_per_task": 50, "rows_per_part": 40},

@@ -3,9 +3,7 @@
 import asyncio
 import ipaddress
 import struct
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 A, AAAA, CNAME = 1, 28, 5
@@ -47,23 +45,6 @@ class NameServer(asyncio.DatagramProtocol):
         said = self.zone(name)
         if said is not None:
             self._transport.sendto(answer(data, end, name, kind, said), peer)
-
-
-@contextmanager
-def serving_names(zone: Zone) -> Iterator[NameServer]:
-    """A name server in a thread, for runs that have loops of their own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    server = NameServer(zone)
-    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
-    try:
-        yield server
-    finally:
-        asyncio.run_coroutine_threadsafe(server.__aexit__(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 def question_of(data: bytes) -> tuple[str, int, int]:

@@ -12,7 +12,8 @@ from collections import namedtuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers.name_server import NXDOMAIN, Said, serving_names
+from helpers.in_thread import in_thread
+from helpers.name_server import NXDOMAIN, NameServer, Said
 
 from pipeline.locks import only_one
 from transforms.web.polite import PoliteWeb
@@ -362,7 +363,7 @@ def test_no_network(call, tmp_path):
 def test_a_host_that_is_not_there(call, tmp_path):
     """One name that does not exist is the web's fault: a row with its reason."""
     (tmp_path / "t.csv").write_text("url,caption\nhttp://gone.example/a.jpg,a red kite over the sea\n")
-    with serving_names(lambda name: Said(code=NXDOMAIN)) as server:
+    with in_thread(NameServer(lambda name: Said(code=NXDOMAIN))) as server:
         resolvers = f"web.resolvers=['{server.address}']"
         outcome = call(*urls("t.csv", "web.contact=me@example.org", resolvers), "--to", "fetch")
     assert outcome.code == 0

@@ -4,6 +4,7 @@
 (four bytes, big-endian) and msgpack: nothing that a broken decoder could say is ever executed by its parent.
 """
 
+import contextlib
 import os
 import resource
 import socket
@@ -74,12 +75,9 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     settings = ImageSettings.model_validate_json(sys.argv[2])
-    with socket.socket(fileno=int(sys.argv[1])) as parent:
-        while True:
-            try:
-                bodies = _BODIES.decode(_receive(parent))
-            except EOFError:
-                return
+    with socket.socket(fileno=int(sys.argv[1])) as parent, contextlib.suppress(EOFError, ConnectionError):
+        while True:  # until the parent is gone, with or without a word
+            bodies = _BODIES.decode(_receive(parent))
             _send(parent, _ENCODER.encode([outcome_of(body, settings) for body in bodies]))
 
 

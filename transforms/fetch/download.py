@@ -68,13 +68,13 @@ async def fetch_task(
     decoders = shared_pool(fetch.decoders, fetch.image.model_dump_json())
     with ThreadPoolExecutor(READERS) as readers:
         async with PoliteWeb(web, may_ask=may_ask) as polite:
+            fetcher = Fetcher(run, fetch, polite, DecodeQueue(decoders), readers)
             for part, rows in groupby(plan, key=lambda row: row.part):
                 parts += 1
                 name = stem(round_, task, part)
                 if is_committed(folder, name):
                     done += 1
                     continue
-                fetcher = Fetcher(run, fetch, polite, DecodeQueue(decoders), readers)
                 with Spool(fetch.spool_bytes) as spool:
                     fetched = await fetch_all(list(rows), fetcher, spool)
                     polite.may_ask()

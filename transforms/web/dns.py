@@ -15,7 +15,6 @@ from filters.reasons import Drop, Reason
 
 MAX_NAMES = 100_000
 MAX_TTL_S = 3_600
-MIN_TTL_S = 1
 NO_SUCH_HOST_TTL_S = 60
 AT_ONCE = 64  # more would look to a name server like an attack
 TRIES = 2

@@ -164,8 +164,7 @@ class PoliteWeb:
         """The host's tdmrep.json, unless the page's own header or meta has the last word."""
         if _tdm_header(answer) or _tdm_meta(answer.body) is not None:
             return None
-        drop = judge_tdm(None, None, await self._tdm_rules(answer, None), _path(answer))
-        return None if drop is None else drop._replace(reason=Reason.PAGE_OPT_OUT)
+        return await self._judge_tdmrep(answer.final_url)
 
     async def _tdm_rules(self, answer: Answer, said: str | None) -> Sequence[TdmRule]:
         return () if said in ("0", "1") else await self._tdm.rules(answer.final_url)

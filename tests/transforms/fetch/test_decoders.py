@@ -4,6 +4,9 @@ import asyncio
 import os
 import random
 import signal
+import socket
+import subprocess
+import sys
 import time
 
 import psutil
@@ -11,6 +14,7 @@ import pytest
 from helpers.pictures import GOOD
 
 from filters.reasons import Drop, Reason
+from transforms.fetch.decoder import send_bodies
 from transforms.fetch.decoders import DecodeQueue, Decoder, DecoderPool
 from transforms.fetch.image import ImageSettings, Processed, process_image
 
@@ -125,3 +129,20 @@ def test_they_end_with_the_process_that_started_them():
     while psutil.pid_exists(decoder) and psutil.Process(decoder).status() != "zombie":
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("answers", [0, 1])
+@pytest.mark.parametrize("left", [b"", b"\0", b"\0\0\0\5he"])
+def test_one_whose_parent_is_gone_ends_without_a_word(answers, left):
+    """Where answers were left unread its socket is reset, not closed."""
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, *Decoder.program, str(theirs.fileno()), SETTINGS.model_dump_json()]
+    with subprocess.Popen(command, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE) as process:
+        theirs.close()
+        for _ in range(answers):
+            send_bodies(ours, [GOOD["PNG"]])
+            ours.recv(1)
+        ours.sendall(left)
+        ours.close()
+        assert process.communicate(timeout=20)[1] == b""
+    assert process.returncode == 0

@@ -1,14 +1,11 @@
 """The hosts of pages are asked by their owners, once each, before any image: from the server's own log."""
 
-import asyncio
 import json
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import apache_beam as beam
 import pytest
+from helpers.in_thread import in_thread
 from helpers.raw_server import RawServer, http, settings_for
 from helpers.samples import candidate, caption
 
@@ -22,23 +19,6 @@ TASKS = 5
 FETCH = FetchSettings(local_pauses_s=())
 REFUSE_PRIVATE = http(200, b"User-agent: *\nDisallow: /private/\n")
 RESERVED = http(200, json.dumps([{"location": "/sold/*", "tdm-reservation": 1}]).encode())
-
-
-@contextmanager
-def serving(routes) -> Iterator[RawServer]:
-    """A server in a thread: Beam's workers have loops of their own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    server = RawServer(routes)
-    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
-    try:
-        yield server
-    finally:
-        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 def seen(server: RawServer) -> list[tuple[str, str]]:
@@ -87,7 +67,7 @@ def test_the_hosts_are_spread_over_tasks():
 
 def test_each_host_is_asked_for_its_rules_by_its_owner_alone(tmp_path, candidates):
     routes = {"a.test/robots.txt": REFUSE_PRIVATE, "b.test/.well-known/tdmrep.json": RESERVED}
-    with serving(routes) as server:
+    with in_thread(RawServer(routes)) as server:
         web = settings_for(server)
         rows = plan(tmp_path, candidates, web)
         assert {path for path, count in Counter(seen(server)).items() if count > 1} == set()
@@ -110,7 +90,7 @@ def test_each_host_is_asked_for_its_rules_by_its_owner_alone(tmp_path, candidate
 
 
 def test_what_is_known_is_not_asked_again(tmp_path, candidates):
-    with serving({}) as server:
+    with in_thread(RawServer({})) as server:
         web = settings_for(server)
         first = plan(tmp_path, candidates, web)
         for path in (tmp_path / "images/plan").glob("*"):
@@ -124,7 +104,7 @@ def test_what_is_known_is_not_asked_again(tmp_path, candidates):
 
 def test_nobody_is_asked_without_a_contact_but_this_machine(tmp_path):
     found = [on_page("http://a.test/1.jpg", f"http://{letter}.example.org/page") for letter in "abcdefgh"]
-    with serving({}) as server:
+    with in_thread(RawServer({})) as server:
         rows = plan(tmp_path, found, settings_for(server, contact=""))
         assert seen(server) == []
     assert {row.page_reason for row in rows.values()} == {None}
