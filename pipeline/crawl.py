@@ -90,7 +90,7 @@ def crawl_round(
     pages = sum(1 for _ in targets)
     progress.stage(f"crawl, round {round_}", pages, "pages", lambda: pages_done(folder, round_))
     transform = CrawlRound(run, round_, settings.web, settings.collect.html)
-    engine.run(lambda p: p | "Tasks" >> beam.Create(tasks) | transform, "crawl", progress.say)
+    engine.run(lambda p: p | "Tasks" >> beam.Create(tasks) | transform, "crawl", progress.say, len(tasks))
 
 
 def pages_done(folder: str, round_: int) -> int:

@@ -5,8 +5,9 @@ import shlex
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -86,19 +87,32 @@ class Engine:
         self._server.stop()
         self._quiet.__exit__(kind, error, trace)
 
+    def workers_for(self, paths: Iterable[str]) -> int:
+        """How many local workers are worth their start, of some 3 s of CPU each, to read these files."""
+        if not self.is_local or self.settings.workers == 1:
+            return self.settings.workers
+        size_bytes = sum(map(storage.size_bytes, paths))
+        return min(self.settings.workers, max(1, -(-size_bytes // self.settings.bytes_per_worker)))
+
     def run(
-        self, build: Callable[[beam.Pipeline], Any], stage: str = "pipeline", say: Callable[[str], None] = print
+        self,
+        build: Callable[[beam.Pipeline], Any],
+        stage: str = "pipeline",
+        say: Callable[[str], None] = print,
+        workers: int | None = None,
     ) -> None:
         """Returns when the work is done. `say` is given what workers on other machines log.
 
-        Raises RunError where the pipeline fails.
+        `workers` is how many would find work: no more are started here. Raises RunError where the pipeline fails.
         """
         tell_errors_only()
         failure = None
-        options = self.pipeline_options(stage)
+        workers = min(self.settings.workers, workers or self.settings.workers)
+        options = self.pipeline_options(stage, workers)
+        make = partial(self._pipeline, build, workers)
         with Boundary(f"the pipeline of {stage}") as caught, self._following(say):
             for _ in range(ATTEMPTS):
-                failure = self._submit(build, stage, options) if self._submits else self._attempt(build, options)
+                failure = self._submit(make, stage, options) if self._submits else self._attempt(make, options)
                 if failure is None or not (self.is_spark and spark.gives_up_early(failure)):
                     break
         if caught.drop is not None:
@@ -118,22 +132,22 @@ class Engine:
     def _submits(self) -> bool:
         return self.is_spark and bool(self.settings.spark.submit)
 
-    def _attempt(self, build: Callable[[beam.Pipeline], Any], options: list[str]) -> str | None:
-        failure = attempt(self._pipeline(build, options))
+    def _attempt(self, make: Callable[[list[str]], beam.Pipeline], options: list[str]) -> str | None:
+        failure = attempt(make(options))
         if failure is not None and failure.startswith(ENDPOINT_GONE) and self.is_spark and self._server.has_ended():
             return f"the job server ended while the job ran; its log: {self._log('job-server.log')}"
         return failure
 
-    def _pipeline(self, build: Callable[[beam.Pipeline], Any], options: list[str]) -> beam.Pipeline:
-        pipeline = beam.Pipeline(runner=self._runner(), options=PipelineOptions(options))
+    def _pipeline(self, build: Callable[[beam.Pipeline], Any], workers: int, options: list[str]) -> beam.Pipeline:
+        pipeline = beam.Pipeline(runner=self._runner(workers), options=PipelineOptions(options))
         build(pipeline)
         return pipeline
 
-    def _submit(self, build: Callable[[beam.Pipeline], Any], stage: str, options: list[str]) -> str | None:
+    def _submit(self, make: Callable[[list[str]], beam.Pipeline], stage: str, options: list[str]) -> str | None:
         """The job as one jar, and spark-submit to run it: the way to YARN and Kubernetes."""
         with tempfile.TemporaryDirectory(prefix="pairmill-job-") as folder:
             jar = str(Path(folder, f"pairmill-{stage}.jar"))
-            failure = attempt(self._pipeline(build, [*options, f"--output_executable_path={jar}"]))
+            failure = attempt(make([*options, f"--output_executable_path={jar}"]))
             if failure is not None:
                 return failure
             try:
@@ -148,16 +162,16 @@ class Engine:
         folder = Path(self._run, FOLDER) if here else Path(tempfile.gettempdir(), "pairmill-logs")
         return str(folder / name)
 
-    def _runner(self) -> FnApiRunner | str:
+    def _runner(self, workers: int) -> FnApiRunner | str:
         # DirectRunner would try to download another runner first: the same local runner, without the download.
         if self.is_local:
-            return local_runner(self.settings.workers)
+            return local_runner(workers)
         return "PortableRunner" if self.is_spark else self.settings.runner
 
-    def pipeline_options(self, stage: str) -> list[str]:
-        """The Beam options with which the pipeline of a stage runs."""
+    def pipeline_options(self, stage: str, workers: int) -> list[str]:
+        """The Beam options with which the pipeline of a stage runs; `workers` are local ones."""
         if self.is_local:
-            return [f"--direct_num_workers={self.settings.workers}", *self._options]
+            return [f"--direct_num_workers={workers}", *self._options]
         options = [*self._options, *self._contract()]
         if self.is_spark:
             return [*spark.job_options(self.settings.spark), f"--job_endpoint={self._server.start()}", *options]

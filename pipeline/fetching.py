@@ -35,7 +35,7 @@ def fetch(run: str, rows: int, settings: Settings, engine: Engine, progress: Pro
     folder = storage.join(run, layout.IMAGES)
     progress.stage("fetch", plan["parts"], "parts", lambda: len(layout.part_stems(run)))
     transform = Fetch(run, ROUND, settings.fetch, settings.web)
-    engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | transform, "fetch", progress.say)
+    engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | transform, "fetch", progress.say, len(mine))
     if len(layout.part_stems(run)) < plan["parts"]:
         return False
     lease.clear(run, "fetch-", settings.web.lease_s)  # no attempt is under way any more
@@ -60,7 +60,8 @@ def _run_plan(run: str, rows: int, settings: Settings, engine: Engine, progress:
     progress.stage("plan", len(files), "files")
     tasks = tasks_for(rows, settings.fetch.rows_per_task)
     transform = PlanFetch(run, ROUND, tasks, settings.fetch, settings.web)
-    engine.run(lambda p: p | "Files" >> beam.Create(files) | transform, "plan", progress.say)
+    workers = engine.workers_for(files)
+    engine.run(lambda p: p | "Files" >> beam.Create(files) | transform, "plan", progress.say, workers)
 
 
 def _survey(folder: str, web: WebSettings) -> dict[str, Any]:

@@ -109,7 +109,8 @@ def collect(c: Context) -> bool:
     c.progress.stage("collect", len(units), "files")
     early = c.settings.select.rules if c.settings.collect.judge_early else ()
     transform = Collect(c.run, c.settings.collect, c.settings.web, early)
-    c.engine.run(lambda p: p | "Inputs" >> beam.Create(units) | transform, "collect", c.progress.say)
+    workers = c.engine.workers_for(storage.join(c.run, unit.path) for unit in units)
+    c.engine.run(lambda p: p | "Inputs" >> beam.Create(units) | transform, "collect", c.progress.say, workers)
     return True
 
 
@@ -172,7 +173,7 @@ def score(c: Context) -> bool:
         folder = storage.join(c.run, layout.SCORES)
         c.progress.stage("score", len(mine), "parts", lambda: len(storage.list_names(folder, "*.parquet")))
         transform = c.engine.hinted("score", ScoreParts(c.run, c.settings.score))
-        c.engine.run(lambda p: p | "Parts" >> beam.Create(mine) | transform, "score", c.progress.say)
+        c.engine.run(lambda p: p | "Parts" >> beam.Create(mine) | transform, "score", c.progress.say, len(mine))
         return len(layout.part_stems(c.run, layout.SCORES)) == len(stems)
     return True
 
@@ -196,7 +197,8 @@ def select(c: Context) -> bool:
     stems = layout.part_stems(c.run)
     c.progress.stage("select", len(stems), "parts")
     transform = Select(c.run, c.name, c.settings.select)
-    c.engine.run(lambda p: p | "Parts" >> beam.Create(stems) | transform, "select", c.progress.say)
+    workers = c.engine.workers_for(storage.join(c.run, layout.IMAGES, f"{stem}.parquet") for stem in stems)
+    c.engine.run(lambda p: p | "Parts" >> beam.Create(stems) | transform, "select", c.progress.say, workers)
     return True
 
 

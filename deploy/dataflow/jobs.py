@@ -63,8 +63,10 @@ class Recorder(Engine):
 
     jobs: dict[str, Job]
 
-    def run(self, build: Callable[[beam.Pipeline], Any], stage: str = "pipeline", say: Any = print) -> None:
-        self.jobs[stage] = job_of(stage, build, self.pipeline_options(stage), self.settings.dataflow.image)
+    def run(
+        self, build: Callable[[beam.Pipeline], Any], stage: str = "pipeline", say: Any = print, workers: Any = None
+    ) -> None:
+        self.jobs[stage] = job_of(stage, build, self.pipeline_options(stage, 1), self.settings.dataflow.image)
 
 
 def recorded(settings: Settings, run: str, tasks: int, parts: int) -> dict[str, Job]:

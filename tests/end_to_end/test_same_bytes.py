@@ -15,7 +15,7 @@ from pipeline.demo.warc import write_warc
 @pytest.mark.timeout(300)
 def test_three_worker_processes_give_the_same_shards(finished, tmp_path, digest_of_folder):
     """A second run, in another directory and with another number of workers."""
-    outcome = pairmill(*demo_words(tmp_path / "run", engine__workers="3"))
+    outcome = pairmill(*demo_words(tmp_path / "run", engine__workers="3", engine__bytes_per_worker="1"))
     assert outcome.code == 0, outcome.err
     assert digest_of_folder(tmp_path / "run/shards") == digest_of_folder(finished / "shards")
     for label in ("collect", "fetch", "score", "select.main", "pack.main"):

@@ -71,7 +71,7 @@ class Recorder(Engine):
         super().__init__(settings)
         self.graphs: dict[str, beam.Pipeline] = {}
 
-    def run(self, build: Callable, stage: str = "pipeline", say: Callable = print) -> None:
+    def run(self, build: Callable, stage: str = "pipeline", say: Callable = print, workers: int | None = None) -> None:
         graph = beam.Pipeline(runner="FnApiRunner")
         build(graph)
         self.graphs[stage] = graph

@@ -203,8 +203,8 @@ def test_a_portable_runner_without_java_gives_the_same_shards(finished, tmp_path
 ])  # fmt: skip
 def test_a_job_that_spark_gives_up_early_is_run_again(monkeypatch, failures, runs):
     left = list(failures)
-    monkeypatch.setattr(Engine, "pipeline_options", lambda self, stage: [])
-    monkeypatch.setattr(Engine, "_attempt", lambda self, build, options: left.pop(0))
+    monkeypatch.setattr(Engine, "pipeline_options", lambda self, stage, workers: [])
+    monkeypatch.setattr(Engine, "_attempt", lambda self, make, options: left.pop(0))
     engine = Engine(EngineSettings(runner="SparkRunner"))
     if failures[-1] is None:
         engine.run(lambda p: None, "pack")

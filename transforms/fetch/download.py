@@ -200,7 +200,12 @@ def _failed(image: Image, drop: Drop, answer: Answer) -> Image:
     status = DOWNLOAD_FAILED if answer.drop is not None or not answer.body else RESIZE_FAILED
     message = f"{drop.reason}: {drop.detail}" if drop.detail else str(drop.reason)
     return image._replace(
-        status=status, error_message=message, reason=str(drop.reason), value=drop.value, detail=drop.detail
+        status=status,
+        error_message=message,
+        sha256=None if image.original_bytes is None else hashlib.sha256(answer.body).hexdigest(),
+        reason=str(drop.reason),
+        value=drop.value,
+        detail=drop.detail,
     )
 
 
@@ -234,7 +239,7 @@ def _row(candidate: Candidate, answer: Answer) -> Image:
         original_width=None,
         original_height=None,
         exif=None,
-        sha256=hashlib.sha256(whole).hexdigest() if whole else None,
+        sha256=None,
         uid=candidate.uid,
         source_uid=candidate.source_uid,
         captions=candidate.captions,

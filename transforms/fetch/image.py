@@ -22,6 +22,7 @@ Format = Literal["JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP"]
 FORMATS: tuple[Format, ...] = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP")
 # A progressive JPEG has about ten scans. Each one costs a pass over all pixels: thousands of them are an attack.
 MAX_SCANS = 100
+HASHED_SIDE = 256  # pixels: of pictures as large the hash is that of the whole one, in a fraction of the time
 LONGEST_SIDE = {"jpg": 65_500, "webp": 16_383, "png": 2**31 - 1}  # pixels, that an encoder takes
 
 
@@ -75,10 +76,10 @@ def judge_bytes(body: bytes, settings: ImageSettings) -> Drop | None:
         return Drop(Reason.NOT_AN_IMAGE)
     if name not in settings.formats:
         return Drop(Reason.FORMAT_NOT_ALLOWED, detail=name)
-    if not is_whole(body, name):
-        return Drop(Reason.TRUNCATED, len(body), name)
     scans = jpeg_scans(body) if name == "JPEG" else 0
-    if scans and scans > MAX_SCANS:
+    if scans is None or not is_whole(body, name):
+        return Drop(Reason.TRUNCATED, len(body), name)
+    if scans > MAX_SCANS:
         return Drop(Reason.DECODE_FAILED, scans, "too many scans")
     return None
 
@@ -93,8 +94,11 @@ def _process_opened(opened: Opened, body: bytes, settings: ImageSettings) -> Pro
     if isinstance(upright, Drop):
         return upright
     plain = to_plain(upright)
-    done = _finished(plain, target, opened.picture.info.get("icc_profile"), settings)
-    phash, phash_quality = perceptual_hash(to_rgb(plain))
+    small = plain if target is None else resized(plain, target)
+    done = to_srgb(small, opened.picture.info.get("icc_profile"))  # after the resize: fewer pixels
+    if target is not None:
+        done = framed(done, settings.size, settings.mode)
+    phash, phash_quality = perceptual_hash(to_rgb(small if min(small.size) >= HASHED_SIDE else plain))
     return Processed(
         encoded(done, settings),
         settings.encode,
@@ -118,19 +122,12 @@ def _judge_target(size: tuple[int, int], settings: ImageSettings) -> Drop | None
     return None
 
 
-def _finished(
-    plain: Image.Image, target: tuple[int, int] | None, profile: bytes | None, settings: ImageSettings
-) -> Image.Image:
-    """sRGB, at its final size. Colours are converted after the resize: fewer pixels, and CMYK keeps its profile."""
-    if target is None:
-        return to_srgb(plain, profile)
-    return framed(to_srgb(resized(plain, target), profile), settings.size, settings.mode)
-
-
 def encoded(picture: Image.Image, settings: ImageSettings) -> bytes:
     """The bytes to store. A new image carries none of the old one's metadata."""
-    clean = Image.new("RGB", picture.size)
-    clean.paste(picture)
+    clean = picture
+    if picture.info:
+        clean = Image.new("RGB", picture.size)
+        clean.paste(picture)
     out = io.BytesIO()
     if settings.encode == "png":
         clean.save(out, "PNG", compress_level=6)

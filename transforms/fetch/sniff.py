@@ -26,8 +26,8 @@ _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # bytes, of the header after 
 _BMP_RUN_LENGTHS = {1, 2}  # compressions whose end Pillow does not miss
 _IEND = b"\0\0\0\0IEND\xaeB`\x82"
 
-_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
-_JPEG_AFTER_SCAN = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)  # in coded data FF 00 and RSTn are no end
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)  # after any number of FF
+_JPEG_AFTER_SCAN = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)  # in coded data FF 00 and RSTn are no end
 _JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
 _EOI, _SOS = 0xD9, 0xDA
 
@@ -61,7 +61,10 @@ def _is_svg(head: bytes) -> bool:
 
 
 def is_whole(body: bytes, name: str) -> bool:
-    """Whether the bytes reach the end that their format prescribes. What follows the end is no matter."""
+    """Whether the bytes reach the end that their format prescribes. What follows the end is no matter.
+
+    A JPEG's end is for `jpeg_scans` to find.
+    """
     check = _ENDS.get(name)
     return check is None or check(body)
 
@@ -80,10 +83,6 @@ def jpeg_scans(body: bytes) -> int | None:
             place += int.from_bytes(body[place : place + 2], "big")
         scans += marker == _SOS
     return None
-
-
-def _jpeg_ends(body: bytes) -> bool:
-    return jpeg_scans(body) is not None
 
 
 def _png_ends(body: bytes) -> bool:
@@ -152,7 +151,6 @@ def _bmp_ends(body: bytes) -> bool:
 
 
 _ENDS: dict[str, Callable[[bytes], bool]] = {
-    "JPEG": _jpeg_ends,
     "PNG": _png_ends,
     "GIF": _gif_ends,
     "WEBP": _webp_ends,

@@ -5,6 +5,7 @@ something else (DNS rebinding). The same judgement meets every hop of a redirect
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from filters.reasons import Drop, Reason
@@ -31,6 +32,7 @@ _NEVER = [
 ]
 
 
+@lru_cache(10_000)
 def is_public(ip: str) -> bool:
     """Whether an address belongs to somebody on the public internet, as far as its bits say."""
     try:

@@ -1,8 +1,8 @@
 """Settings of the `web` section: who we are, whose no we obey, how fast we ask, what may be connected to."""
 
 import ipaddress
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import cached_property, lru_cache
 from typing import Any, Literal, NamedTuple
 
 from ada_url import URL
@@ -164,11 +164,12 @@ class WebSettings(Rules):
         return frozenset(address.ip for address in found if address is not None)
 
     def allows_private(self, ip: str) -> bool:
-        address = ipaddress.ip_address(ip)
-        return any(address in network for network in self._networks())
+        address = parsed_ip(ip)
+        return any(address in network for network in self._networks)
 
-    def _networks(self) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-        return (ipaddress.ip_network(network) for network in self.allow_private)
+    @cached_property
+    def _networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        return tuple(ipaddress.ip_network(network) for network in self.allow_private)
 
     def is_local(self, url: str) -> bool:
         """Whether a url's host is this machine: loopback, or sent there by `connect_to`."""
@@ -188,9 +189,17 @@ def port_of(url: URL) -> int:
     return int(url.port) if url.port else (443 if url.protocol == "https:" else 80)
 
 
+@lru_cache(10_000)
+def parsed_ip(ip: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Raises ValueError."""
+    return ipaddress.ip_address(ip)
+
+
 def is_ip_literal(host: str) -> bool:
+    if not host[-1:].isdigit() and ":" not in host:
+        return False  # names, for the most part
     try:
-        ipaddress.ip_address(host.strip("[]"))
+        parsed_ip(host.strip("[]"))
     except ValueError:
         return False
     return True
