@@ -56,6 +56,7 @@ class Reason(StrEnum):
     REDIRECT_LOOP = "redirect_loop"
     BAD_REDIRECT = "bad_redirect"  # missing Location, or a scheme that is not http(s)
     HTTP_STATUS = "http_status"  # value: the status code
+    HASH_MISMATCH = "hash_mismatch"  # a refresh found other bytes than were fetched before
     STORED_RANGE_UNREADABLE = "stored_range_unreadable"
     LOCAL_NETWORK = "local_network"
     LOCAL_RESOLVER = "local_resolver"
@@ -89,3 +90,28 @@ class Drop(NamedTuple):
     reason: Reason
     value: float | None = None
     detail: str = ""
+
+
+# What another day may end otherwise. A host that said no, bytes that are no image and a name that is not there, stay.
+_MAY_PASS = frozenset(
+    {
+        Reason.ROBOTS_UNAVAILABLE,
+        Reason.HOST_BUDGET,
+        Reason.CONNECT_FAILED,
+        Reason.TIMEOUT,
+        Reason.CONNECTION_LOST,
+        Reason.LOCAL_NETWORK,
+        Reason.LOCAL_RESOLVER,
+        Reason.TRUNCATED,
+        Reason.DECODER_CRASHED,
+        Reason.INTERNAL_ERROR,
+    }
+)
+_STATUS_MAY_PASS = frozenset({408, 425, 429})
+
+
+def may_pass(drop: Drop) -> bool:
+    """Whether asking again another day makes sense: of statuses, 408, 425, 429 and 5xx (RFC 9110, 15.5 and 15.6)."""
+    if drop.reason is Reason.HTTP_STATUS and drop.value is not None:
+        return drop.value in _STATUS_MAY_PASS or drop.value >= 500
+    return drop.reason in _MAY_PASS

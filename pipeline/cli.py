@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from pipeline import __version__
 from pipeline.errors import FAILED, INTERRUPTED, PairmillError, UsageError
@@ -81,6 +82,17 @@ def _add_run_commands(commands) -> None:
     pack = _command(commands, "pack", pack_command, "the shards of a selection")
     pack.add_argument("run", metavar="RUN")
     pack.add_argument("--name", type=selection_name, default="main")
+    retry = _command(commands, "retry", retry_command, "ask again for what failed, and pack both")
+    retry.add_argument("--reason", type=reasons, default=(), metavar="REASON,...",
+                       help="default: all that another day may end otherwise")  # fmt: skip
+    refresh = _command(
+        commands, "refresh", refresh_command, "revalidate what was fetched; drop what is gone or changed"
+    )
+    for parser in (retry, refresh):
+        parser.add_argument("run", metavar="RUN")
+        parser.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="such as web.concurrency=64"
+        )
     _command(commands, "schema", schema_command, "JSON schema of the configuration")
 
 
@@ -195,6 +207,38 @@ def _again(run: str, name: str, stage: str, policy: str | None = None) -> int:
     with ending_at_once():
         run_again(check_run(run), name, stage, policy)
     print_summary(run, name, True)
+    return 0
+
+
+def reasons(text: str) -> tuple[str, ...]:
+    """Comma-separated reasons as rows of images/ have them."""
+    from filters.reasons import Reason
+
+    found = tuple(sorted(set(text.split(","))))
+    for reason in found:
+        if reason not in set(Reason):
+            raise argparse.ArgumentTypeError(
+                f"{reason!r} is no reason; `pairmill report` shows a run's, such as timeout"
+            )
+    return found
+
+
+def retry_command(args: argparse.Namespace) -> int:
+    return _ask_again(args, "retry", args.reason)
+
+
+def refresh_command(args: argparse.Namespace) -> int:
+    return _ask_again(args, "refresh")
+
+
+def _ask_again(args: argparse.Namespace, kind: Literal["retry", "refresh"], wanted: tuple[str, ...] = ()) -> int:
+    from pipeline.rounds import ask_again
+    from pipeline.summary import print_summary
+    from transforms.rounds import Request
+
+    with ending_at_once():
+        ask_again(check_run(args.run), Request(kind, wanted), args.set, args.options)
+    print_summary(args.run, "main", True)
     return 0
 
 

@@ -100,6 +100,15 @@ def load(name: str, overrides: Sequence[str] = (), engine: str | None = None) ->
     return parse(data, str(path))
 
 
+def load_run(run: str, overrides: Sequence[str] = ()) -> Settings:
+    """The settings with which a run directory was made. Raises UsageError."""
+    path = storage.join(run, "run.yaml")
+    data = read_yaml(path)
+    for override in overrides:
+        _set(data, override)
+    return parse(data, path)
+
+
 def find_engine(name: str) -> Path:
     folder = shipped_configs() / "engines"
     path = Path(name) if Path(name).is_file() else folder / f"{name}.yaml"

@@ -1,72 +1,92 @@
-"""The `fetch` stage of a run: plan once, fetch what is not committed, judge the outcome as a whole."""
+"""The `fetch` stage of a run: each round planned once, what is not committed fetched, the outcome judged as a whole."""
 
 import json
 from collections import Counter
 from typing import Any
 
 import apache_beam as beam
-import pyarrow.parquet as pq
 
 from filters.reasons import Reason
 from filters.url import host_of
 from pipeline import layout
+from pipeline.columns import live_columns
 from pipeline.config import EngineSettings, Settings
 from pipeline.engine import Engine
 from pipeline.errors import DataError, UsageError
 from pipeline.locks import one_at_a_time
 from pipeline.manifest import digest_of, outputs_of
 from pipeline.progress import Progress
-from transforms import lease, parquet, storage
+from transforms import lease, parquet, rounds, storage
+from transforms.fetch.again import at_most
 from transforms.fetch.commit import committed_names
 from transforms.fetch.plan import tasks_for
 from transforms.fetch.transform import Fetch, PlanFetch
 from transforms.records import PlanRow
 from transforms.web.settings import WebSettings
 
-ROUND = 0
-
 
 def fetch(run: str, rows: int, settings: Settings, engine: Engine, progress: Progress, part: tuple[int, int]) -> bool:
-    """Fetch this process's slice; True when nothing is missing any more, of any slice."""
-    with one_at_a_time(run, "plan"):
-        plan = make_plan(run, rows, settings, engine, progress)
-    index, count = part
-    mine = [task for task in plan["tasks"] if task % count == index]
-    folder = storage.join(run, layout.IMAGES)
-    progress.stage("fetch", plan["parts"], "parts", lambda: len(layout.part_stems(run)))
-    transform = Fetch(run, ROUND, settings.fetch, settings.web)
-    engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | transform, "fetch", progress.say, len(mine))
-    if len(layout.part_stems(run)) < plan["parts"]:
+    """Fetch this process's slice of every round; True when nothing is missing any more, of any slice."""
+    if not all(fetch_round(run, n, rows, settings, engine, progress, part) for n in rounds.rounds_of(run)):
         return False
     lease.clear(run, "fetch-", settings.web.lease_s)  # no attempt is under way any more
+    folder = storage.join(run, layout.IMAGES)
     storage.sweep(folder, committed_names(folder))
     return True
 
 
-def make_plan(run: str, rows: int, settings: Settings, engine: Engine, progress: Progress) -> dict[str, Any]:
-    """The plan of the round: made once, then read. {"tasks": [...], "parts": n, "rows": n}"""
+def fetch_round(
+    run: str, round_: int, rows: int, settings: Settings, engine: Engine, progress: Progress, part: tuple[int, int]
+) -> bool:
+    with one_at_a_time(run, "plan"):
+        plan = make_plan(run, round_, rows, settings, engine, progress)
+    index, count = part
+    mine = [task for task in plan["tasks"] if task % count == index]
+    label = f"fetch, round {round_}" if round_ else "fetch"
+    progress.stage(label, plan["parts"], "parts", lambda: len(stems_of_round(run, round_)))
+    transform = Fetch(run, round_, settings.fetch, settings.web)
+    if len(stems_of_round(run, round_)) < plan["parts"]:
+        engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | transform, "fetch", progress.say, len(mine))
+    return len(stems_of_round(run, round_)) == plan["parts"]
+
+
+def stems_of_round(run: str, round_: int) -> list[str]:
+    return [stem for stem in layout.part_stems(run) if rounds.round_of(stem) == round_]
+
+
+def make_plan(
+    run: str, round_: int, rows: int, settings: Settings, engine: Engine, progress: Progress
+) -> dict[str, Any]:
+    """The plan of a round: made once, then read. {"tasks": [...], "parts": n, "rows": n}"""
     folder = storage.join(run, layout.IMAGES, "plan")
-    path = storage.join(folder, f"{ROUND:04d}.json")
+    path = storage.join(folder, f"{round_:04d}.json")
     if not storage.exists(path):
-        storage.delete_folder(folder)
-        _run_plan(run, rows, settings, engine, progress)
-        storage.publish(path, json.dumps(_survey(folder, settings.web)).encode())
+        for name in storage.list_names(folder, f"{round_:04d}-*.parquet"):
+            storage.delete(storage.join(folder, name))
+        _run_plan(run, round_, rows, settings, engine, progress)
+        storage.publish(path, json.dumps(_survey(folder, round_, settings.web)).encode())
     return json.loads(storage.read_bytes(path))
 
 
-def _run_plan(run: str, rows: int, settings: Settings, engine: Engine, progress: Progress) -> None:
-    candidates = storage.join(run, layout.CANDIDATES)
-    files = [storage.join(candidates, n) for n in storage.list_names(candidates, "part-*.parquet")]
+def _run_plan(run: str, round_: int, rows: int, settings: Settings, engine: Engine, progress: Progress) -> None:
+    request = rounds.read_request(run, round_)
+    if request is None:
+        folder = storage.join(run, layout.CANDIDATES)
+        files = things = [storage.join(folder, n) for n in storage.list_names(folder, "part-*.parquet")]
+    else:
+        things = [stem for stem in layout.part_stems(run) if rounds.round_of(stem) < round_]
+        files = [storage.join(run, layout.IMAGES, f"{stem}.parquet") for stem in things]
+        rows = at_most(request, count_reasons(run, things))
     progress.stage("plan", len(files), "files")
     tasks = tasks_for(rows, settings.fetch.rows_per_task)
-    transform = PlanFetch(run, ROUND, tasks, settings.fetch, settings.web)
+    transform = PlanFetch(run, round_, tasks, settings.fetch, settings.web, request)
     workers = engine.workers_for(files)
-    engine.run(lambda p: p | "Files" >> beam.Create(files) | transform, "plan", progress.say, workers)
+    engine.run(lambda p: p | "Files" >> beam.Create(things) | transform, "plan", progress.say, workers)
 
 
-def _survey(folder: str, web: WebSettings) -> dict[str, Any]:
+def _survey(folder: str, round_: int, web: WebSettings) -> dict[str, Any]:
     tasks, parts, rows = [], 0, 0
-    for name in storage.list_names(folder, "*.parquet"):
+    for name in storage.list_names(folder, f"{round_:04d}-*.parquet"):
         plan = list(_places(storage.join(folder, name), web))
         tasks.append(int(name.removesuffix(".parquet").split("-")[1]))
         parts += len(set(plan))
@@ -93,22 +113,19 @@ def check_contact(url: str, web: WebSettings) -> None:
 
 def fetch_facts(c: Any) -> dict[str, Any]:
     """The stage's facts; on the way the guards judge the outcome. Raises DataError."""
-    folder = storage.join(c.run, layout.IMAGES)
-    names = [f"{s}.parquet" for s in layout.part_stems(c.run)]
-    reasons = count_reasons(folder, names)
+    stems = layout.part_stems(c.run)
+    reasons = count_reasons(c.run, stems)
     check_guards(reasons, c.settings.engine)
-    outputs = outputs_of(folder, names)
+    outputs = outputs_of(storage.join(c.run, layout.IMAGES), [f"{stem}.parquet" for stem in stems])
+    by_round = [{n: d for n, d in outputs.items() if rounds.round_of(n) == r} for r in rounds.rounds_of(c.run)]
     counts = {"rows": sum(reasons.values()), "images": reasons.get("", 0)}
-    return {"outputs": outputs, "outputs_digest": digest_of(outputs), "counts": counts}
+    return {"outputs": outputs, "outputs_digest": digest_of(outputs), "counts": counts,
+            "rounds": [digest_of(names) for names in by_round]}  # fmt: skip
 
 
-def count_reasons(folder: str, names: list[str]) -> Counter[str]:
-    """How many rows of `images/` ended for each reason; "" is success."""
-    counts: Counter[str] = Counter()
-    for name in names:
-        with storage.open_for_reading(storage.join(folder, name)) as file:
-            counts.update(pq.ParquetFile(file).read(["reason"])["reason"].to_pylist())
-    return counts
+def count_reasons(run: str, stems: list[str]) -> Counter[str]:
+    """How many rows of `images/` that stand ended for each reason; "" is success."""
+    return Counter(row["reason"] for row in live_columns(run, ["reason"], stems))
 
 
 def check_guards(reasons: Counter[str], engine: EngineSettings) -> None:

@@ -72,6 +72,10 @@ class Manifests:
         data = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         storage.publish(storage.join(self._folder, name), data.encode())
 
+    def withdraw(self, label: str) -> None:
+        """A finished stage is begun again: what it was begun with stays."""
+        storage.delete(storage.join(self._folder, f"{label}.json"))
+
     def forget(self, label: str) -> None:
         for name in (f"{label}.json", f"{label}.started.json", f"{label}.log.json"):
             storage.delete(storage.join(self._folder, name))

@@ -81,7 +81,7 @@ def check_refusals(c: Context, stages: list[Stage], redo: str | None) -> None:
         known = manifests.read(stage.label(c.name)) or manifests.started(stage.label(c.name))
         if known is None:
             return
-        if known["fingerprint"] != stamp.fingerprint:
+        if known["fingerprint"] != stamp.fingerprint and not has_grown(stage, known, stamp):
             if stage.frozen and not may_redo(stage, redo):
                 raise UsageError(refusal(c.run, stage, known, stamp))
             return  # it will be done again, and with it all that stand behind it
@@ -138,12 +138,21 @@ def is_current(c: Context, stage: Stage, stamp: Stamp, redo: str | None) -> bool
         return False
     if known["fingerprint"] == stamp.fingerprint:
         return manifests.read(label) is not None
+    if has_grown(stage, known, stamp):
+        return False
     if stage.frozen and not may_redo(stage, redo):
         raise UsageError(refusal(c.run, stage, known, stamp))
     if stage.frozen:
         end_attempts(c)
     stage.clear(c.run, c.name)
     return False
+
+
+def has_grown(stage: Stage, known: dict[str, Any], stamp: Stamp) -> bool:
+    """Whether nothing but more input has come to a stage that only needs to go on with it."""
+    before = Stamp(known["settings"], known["inputs"])
+    same = before.fingerprint == known["fingerprint"] and before.settings == stamp.settings
+    return stage.grows and same and before.inputs.items() < stamp.inputs.items()
 
 
 def end_attempts(c: Context) -> None:

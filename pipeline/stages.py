@@ -59,6 +59,7 @@ class Stage(NamedTuple):
     name: str
     named: bool  # several results may stand side by side, one a NAME
     frozen: bool  # changed settings are refused, because a redo would cost requests or a GPU
+    grows: bool  # what it wrote stays true when more comes in
     folders: tuple[str, ...]  # what it writes; {name} is the selection's
     stamp: Callable[[Context], Stamp]
     work: Callable[[Context], bool]  # False: other slices of the work are still missing
@@ -153,8 +154,10 @@ def fetch_stage(c: Context) -> bool:
 
 def score_stamp(c: Context) -> Stamp:
     score = c.settings.score
-    inputs = {"images": c.digest("fetch")} | {f"model/{os.path.basename(p)}": digest_of_input(p)
-                                              for p in model_files(score.model)}  # fmt: skip
+    images = c.digest("fetch")
+    rounds = (c.manifests.read("fetch") or {}).get("rounds", [images])
+    inputs = {f"images, round {n}": digest for n, digest in enumerate(rounds)}
+    inputs |= {f"model/{os.path.basename(path)}": digest_of_input(path) for path in model_files(score.model)}
     return Stamp(content(score) | {"model": score.label}, inputs)
 
 
@@ -236,11 +239,11 @@ def pack_facts(c: Context) -> dict[str, Any]:
 
 
 STAGES = (
-    Stage("collect", False, True, ("pages", "candidates", "rejects"), collect_stamp, collect, collect_facts),
-    Stage("fetch", False, True, ("images",), fetch_stamp, fetch_stage, fetch_facts),
-    Stage("score", False, True, ("scores",), score_stamp, score, score_facts),
-    Stage("select", True, False, ("selection/{name}",), select_stamp, select, select_facts),
-    Stage("pack", True, False, ("shards/{name}",), pack_stamp, pack, pack_facts),
+    Stage("collect", False, True, False, ("pages", "candidates", "rejects"), collect_stamp, collect, collect_facts),
+    Stage("fetch", False, True, False, ("images",), fetch_stamp, fetch_stage, fetch_facts),
+    Stage("score", False, True, True, ("scores",), score_stamp, score, score_facts),
+    Stage("select", True, False, False, ("selection/{name}",), select_stamp, select, select_facts),
+    Stage("pack", True, False, False, ("shards/{name}",), pack_stamp, pack, pack_facts),
 )
 
 STAGE_NAMES = tuple(stage.name for stage in STAGES)

@@ -50,8 +50,10 @@ def parts_of(run: str, stage: str, label: str) -> dict[str, Any]:
 
 
 def planned_parts(run: str) -> int | None:
-    path = storage.join(run, layout.IMAGES, "plan", "0000.json")
-    return json.loads(storage.read_bytes(path))["parts"] if storage.exists(path) else None
+    """Of all rounds that are planned."""
+    folder = storage.join(run, layout.IMAGES, "plan")
+    plans = [json.loads(storage.read_bytes(storage.join(folder, n))) for n in storage.list_names(folder, "*.json")]
+    return sum(plan["parts"] for plan in plans) if plans else None
 
 
 def print_status(status: dict[str, Any]) -> None:

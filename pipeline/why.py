@@ -12,6 +12,7 @@ from filters.url import host_of, normalise_url, uid_of
 from pipeline import layout
 from transforms import parquet, storage
 from transforms.records import Candidate, CrawlPage, Image, Reject, Score, Selected
+from transforms.rounds import round_of
 
 MAX_NEAREST, MAX_LOOKED_AT = 5, 20_000
 
@@ -86,15 +87,21 @@ def _decision(step: str, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def fetched(run: str, uid: bytes) -> Iterator[Event]:
+    """Every attempt, the last of which stands."""
+    for stem in layout.part_stems(run):
+        path = storage.join(run, layout.IMAGES, f"{stem}.parquet")
+        for row in parquet.rows_where(path, ds.field("uid") == uid, schema=parquet.schema_of(Image)):
+            yield _attempt(row, round_of(stem))
+
+
+def _attempt(row: dict[str, Any], round_: int) -> Event:
     keys = ("http_status", "final_url", "redirects", "x_robots_tag", "format", "original_width", "original_height",
             "original_bytes", "sha256")  # fmt: skip
-    for row in rows_of(run, layout.IMAGES, Image, uid):
-        facts = {key: row[key] for key in keys if row[key] is not None}
-        if row["reason"]:
-            yield Event("fetch", "dropped", _decision("fetch", row) | facts)
-        else:
-            place = {"tar": storage.join(layout.IMAGES, row["tar"]), "offset": row["offset"], "length": row["length"]}
-            yield Event("fetch", "fetched", facts | {"phash": row["phash"].hex() if row["phash"] else None} | place)
+    facts = {"round": round_} | {key: row[key] for key in keys if row[key] is not None}
+    if row["reason"]:
+        return Event("fetch", "dropped", _decision("fetch", row) | facts)
+    place = {"tar": storage.join(layout.IMAGES, row["tar"]), "offset": row["offset"], "length": row["length"]}
+    return Event("fetch", "fetched", facts | {"phash": row["phash"].hex() if row["phash"] else None} | place)
 
 
 def scored(run: str, uid: bytes) -> Iterator[Event]:

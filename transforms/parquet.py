@@ -69,7 +69,8 @@ def _reader(hint: Any) -> Any:
     if hint in _PLAIN:
         return None
     if get_origin(hint) in (types.UnionType, Union):
-        return _reader(next(a for a in get_args(hint) if a is not type(None)))
+        present = _reader(next(a for a in get_args(hint) if a is not type(None)))
+        return present and (lambda value: None if value is None else present(value))
     if get_origin(hint) is tuple:
         inner = _reader(get_args(hint)[0])
         return (lambda items: tuple(inner(i) for i in items)) if inner else tuple

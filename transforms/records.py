@@ -189,6 +189,13 @@ class PlanRow(NamedTuple):
     page_reason: str | None  # why the page's host refuses it, "" where it does not; None where it was not asked yet
     page_value: float | None
     page_detail: str
+    before: Image | None  # what a refresh holds the answer against
+
+
+class RowNumber(NamedTuple):
+    """A row of a part that a later round asks again: `images/rounds/`."""
+
+    row: int
 
 
 class PageRule(NamedTuple):
@@ -274,6 +281,7 @@ ALL = (
     Unit,
     Stored,
     PlanRow,
+    RowNumber,
     PageRule,
     CrawlTarget,
     CrawlPage,

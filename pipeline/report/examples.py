@@ -8,7 +8,7 @@ import pyarrow.dataset as ds
 from filters.contact import redact
 from filters.reasons import Reason
 from pipeline import layout
-from pipeline.report.stats import read_columns
+from pipeline.columns import read_columns
 from transforms import parquet, storage
 
 EACH = 4

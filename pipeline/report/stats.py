@@ -5,17 +5,15 @@ Nothing is held but counters: memory does not grow with the number of rows, but 
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from pipeline import layout
+from pipeline.columns import live_columns, read_columns
 from pipeline.manifest import Manifests
 from transforms import storage
 
-BATCH_ROWS = 20_000
 TOP_HOSTS = 50
 SIDE_STEP, SCORE_STEP, LENGTH_STEP = 64, 0.02, 10
 
@@ -41,7 +39,7 @@ def funnel(run: str, name: str) -> list[Step]:
     steps = collect_funnel(run, collect["steps"])
     if manifests.read("fetch") is None:
         return steps
-    reasons = Counter(row["reason"] for row in read_columns(run, layout.IMAGES, ["reason"]))
+    reasons = Counter(row["reason"] for row in live_columns(run, ["reason"]))
     steps.append(step_of("fetch", "fetch", "candidate", sum(reasons.values()), _drops(reasons), reasons[""]))
     select = manifests.read(f"select.{name}")
     if select is not None:
@@ -130,16 +128,6 @@ def merge_faults(run: str) -> list[str]:
     return [f"collect: {pages} occurrences on the pages, {merged} in candidates, {rejects} among the rejects"]
 
 
-def read_columns(run: str, folder: str, columns: list[str], pattern: str = "*.parquet") -> Iterator[dict[str, Any]]:
-    """Rows of a folder's Parquets with only some columns, a batch in memory at a time."""
-    whole = storage.join(run, folder)
-    for name in storage.list_names(whole, pattern):
-        if layout.is_part(name):
-            with storage.open_for_reading(storage.join(whole, name)) as file:
-                for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=columns):
-                    yield from batch.to_pylist()
-
-
 def page_outcomes(run: str) -> dict[str, int]:
     """Pages of our own crawl by reason; "" is read."""
     return dict(Counter(row["reason"] for row in read_columns(run, layout.PAGES, ["reason"])).most_common())
@@ -151,7 +139,7 @@ def image_facts(run: str) -> dict[str, Any]:
     sides: Counter[int] = Counter()
     formats: Counter[str] = Counter()
     columns = ["url", "status", "original_width", "original_height", "format"]
-    for row in read_columns(run, layout.IMAGES, columns):
+    for row in live_columns(run, columns):
         known = hosts.setdefault(host_text(row["url"]), Counter())
         known["images"] += 1
         if row["status"] == "success":

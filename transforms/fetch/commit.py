@@ -61,7 +61,7 @@ def commit_part(
         name = f"{stem}-{digest}.tar"
         storage.publish_file(storage.join(folder, name), file)
     parquet.write_rows(storage.join(folder, f"{stem}.log.parquet"), FetchLog, log)
-    named = [i._replace(tar=name) if i.status == "success" else i for i in images]
+    named = [i._replace(tar=name) if i.status == "success" and i.tar is None else i for i in images]
     parquet.write_rows(storage.join(folder, f"{stem}.parquet"), Image, named, keep_first=True)
 
 
@@ -74,7 +74,7 @@ def _write_tar(file: BinaryIO, rows: Sequence[tuple[Image, str]], spool: Spool) 
 
 def _add_sample(tar: TarWriter, image: Image, extension: str, spool: Spool) -> Image:
     """Three members with img2dataset's names: the image, its text, its row."""
-    if image.status != "success":
+    if image.status != "success" or image.tar is not None:  # nothing new to store
         return image
     data = spool.get(image.uid)
     offset = tar.add(f"{image.key}.{extension}", data)

@@ -11,6 +11,7 @@ from filters.reasons import Drop, Reason
 from filters.url import host_of
 from transforms import parquet, storage
 from transforms.boundary import Boundary
+from transforms.fetch.again import conditions, judge_refreshed
 from transforms.fetch.commit import Spool, commit_part, is_committed
 from transforms.fetch.decoders import DecodeQueue, shared_pool
 from transforms.fetch.image import Processed
@@ -99,7 +100,10 @@ async def fetch_all(rows: Sequence[PlanRow], fetcher: "Fetcher", spool: Spool) -
         for place, outcome in zip(ours, again, strict=True):
             fetched[place] = outcome
     check_network(fetched)
-    return fetched
+    return [
+        _standing(row.before, f.log) if row.before is not None and is_ours(f.image.reason) else f
+        for row, f in zip(rows, fetched, strict=True)
+    ]
 
 
 def is_ours(reason: str) -> bool:
@@ -138,6 +142,8 @@ class Fetcher:
         answer = no_answer(candidate.url)
         with Boundary(candidate.url) as caught:
             answer = await self._answer(row)
+            if row.before is not None:
+                return _refreshed(candidate, row.before, answer)
             if answer.drop is not None:
                 return _fetched(candidate, answer, answer.drop)
             processed = await self._decoders.process(answer.body)
@@ -157,7 +163,8 @@ class Fetcher:
             drop = Drop(Reason(row.page_reason), row.page_value, row.page_detail)
             return no_answer(candidate.url)._replace(drop=drop)
         page_url = page_of(candidate) if row.page_reason is None else ""
-        return await self._web.ask(candidate.url, kind="image", page_url=page_url)
+        more = conditions(row.before) if row.before is not None else ()
+        return await self._web.ask(candidate.url, kind="image", page_url=page_url, headers=more)
 
 
 def no_answer(url: str) -> Answer:
@@ -183,17 +190,30 @@ def _header(answer: Answer, name: str) -> str | None:
 
 def _fetched(candidate: Candidate, answer: Answer, result: Processed | Drop) -> Fetched:
     image = _row(candidate, answer)
-    log = FetchLog(
-        candidate.uid,
-        host_of(answer.final_url or candidate.url),
-        answer.address,
-        answer.started_s,
-        answer.duration_s,
-        answer.bytes_received,
-    )
+    log = _log(candidate, answer)
     if isinstance(result, Drop):
         return Fetched(_failed(image, result, answer), "", log)
     return Fetched(_succeeded(image, result), result.extension, log)
+
+
+def _refreshed(candidate: Candidate, before: Image, answer: Answer) -> Fetched:
+    """The row that stood, where nothing speaks against it; it names the tar in which its bytes are."""
+    if answer.drop is not None and is_ours(str(answer.drop.reason)):
+        return _fetched(candidate, answer, answer.drop)
+    drop = judge_refreshed(before, answer)
+    if drop is None:
+        return _standing(before, _log(candidate, answer))
+    image, extension, log = _fetched(candidate, answer, drop)
+    return Fetched(image._replace(status=DOWNLOAD_FAILED), extension, log)
+
+
+def _standing(before: Image, log: FetchLog) -> Fetched:
+    return Fetched(before, "", log)
+
+
+def _log(candidate: Candidate, answer: Answer) -> FetchLog:
+    host = host_of(answer.final_url or candidate.url)
+    return FetchLog(candidate.uid, host, answer.address, answer.started_s, answer.duration_s, answer.bytes_received)
 
 
 def _failed(image: Image, drop: Drop, answer: Answer) -> Image:

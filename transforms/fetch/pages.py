@@ -38,20 +38,18 @@ def other_owner(candidate: Candidate, tasks: int, web: WebSettings) -> int | Non
     return None if owner == task_of(host_of(candidate.url), tasks) else owner
 
 
-def judge_pages(
-    task: int, candidates: Iterable[Candidate], run: str, round_: int, web: WebSettings
-) -> Iterator[PlanRow]:
-    """Rows with their page's verdict. `candidates` are read twice. Raises StorageError, LeaseLost."""
+def judge_pages(task: int, rows: Iterable[PlanRow], run: str, round_: int, web: WebSettings) -> Iterator[PlanRow]:
+    """Rows with their page's verdict. `rows` are read twice. Raises StorageError, LeaseLost."""
     path = storage.join(run, "images", "pages", f"{stem(round_, task)}.parquet")
     if not storage.exists(path):
-        urls = {page_of(candidate) for candidate in candidates}
+        urls = {page_of(row.candidate) for row in rows}
         rules = while_held(run, f"fetch-pages-{stem(round_, task)}", web.lease_s,
                            lambda lease: run_async(ask_pages(urls, web, lease.check)))  # fmt: skip
         parquet.write_rows(path, PageRule, rules, keep_first=True)
     known = {rule.page_url: rule for rule in parquet.read_rows(path, PageRule)}
-    for candidate in candidates:
-        rule = known[page_of(candidate)]
-        yield PlanRow(0, candidate, rule.reason, rule.value, rule.detail)
+    for row in rows:
+        rule = known[page_of(row.candidate)]
+        yield row._replace(page_reason=rule.reason, page_value=rule.value, page_detail=rule.detail)
 
 
 async def ask_pages(urls: Iterable[str], web: WebSettings, may_ask: Callable[[], object]) -> list[PageRule]:

@@ -13,7 +13,7 @@ def tasks_for(rows: int, rows_per_task: int) -> int:
 
 def unplanned(candidate: Candidate) -> PlanRow:
     """A row without its place, whose page's host was not asked yet."""
-    return PlanRow(0, candidate, None, None, "")
+    return PlanRow(0, candidate, None, None, "", None)
 
 
 def plan_rows(rows: Iterable[PlanRow], rows_per_part: int) -> list[PlanRow]:

@@ -8,6 +8,7 @@ import apache_beam as beam
 import transforms.coders  # noqa: F401 - registers the record coders
 from filters.url import host_of
 from transforms import parquet, storage
+from transforms.fetch.again import rows_again
 from transforms.fetch.download import TaskResult, fetch_task
 from transforms.fetch.pages import judge_pages, other_owner
 from transforms.fetch.plan import plan_rows, stem, unplanned
@@ -15,37 +16,40 @@ from transforms.fetch.settings import FetchSettings
 from transforms.lease import while_held
 from transforms.partition import task_of
 from transforms.records import Candidate, PlanRow
+from transforms.rounds import Request
 from transforms.web.loop import run_async
 from transforms.web.settings import WebSettings
 
 
 class PlanFetch(beam.PTransform):
-    """Candidate files to `images/plan/`: one file a task, its rows in the order of asking.
+    """Candidate files, or stems of older parts, to `images/plan/`: one file a task, its rows in the order of asking.
 
     A host is asked by its owner alone: where the page's host belongs to another task than the image's, that task asks
     it here, and the answer travels with the row.
     """
 
-    def __init__(self, run: str, round_: int, tasks: int, settings: FetchSettings, web: WebSettings) -> None:
+    def __init__(
+        self, run: str, round_: int, tasks: int, settings: FetchSettings, web: WebSettings, request: Request | None
+    ) -> None:
         super().__init__()
         self.run, self.round, self.tasks, self.settings, self.web = run, round_, tasks, settings, web
+        self.read = read_candidates if request is None else partial(rows_again, run=run, round_=round_, request=request)
 
     def expand(self, files: beam.PCollection) -> beam.PCollection:
-        candidates = (
+        rows = (
             files
             | "Spread files" >> beam.Reshuffle()
-            | "Read candidates" >> beam.FlatMap(read_candidates).with_output_types(Candidate)
+            | "Read rows" >> beam.FlatMap(self.read).with_output_types(PlanRow)
         )
         judged = (
-            candidates
-            | "Owner of the page"
-            >> beam.FlatMap(by_page, self.tasks, self.web).with_output_types(tuple[int, Candidate])
+            rows
+            | "Owner of the page" >> beam.FlatMap(by_page, self.tasks, self.web).with_output_types(tuple[int, PlanRow])
             | "One list a page's owner" >> beam.GroupByKey()
             | "Ask the pages' hosts"
             >> beam.FlatMapTuple(partial(judge_pages, run=self.run, round_=self.round, web=self.web))
             .with_output_types(PlanRow)
         )  # fmt: skip
-        unasked = candidates | "Not asked yet" >> beam.FlatMap(plain, self.tasks, self.web).with_output_types(PlanRow)
+        unasked = rows | "Not asked yet" >> beam.Filter(is_plain, self.tasks, self.web).with_output_types(PlanRow)
         return (
             (judged, unasked)
             | "All rows" >> beam.Flatten()
@@ -71,21 +75,20 @@ class Fetch(beam.PTransform):
         )
 
 
-def read_candidates(path: str) -> Iterable[Candidate]:
-    return parquet.read_rows(path, Candidate)
+def read_candidates(path: str) -> Iterable[PlanRow]:
+    return map(unplanned, parquet.read_rows(path, Candidate))
 
 
-def by_page(candidate: Candidate, tasks: int, web: WebSettings) -> Iterator[tuple[int, Candidate]]:
+def by_page(row: PlanRow, tasks: int, web: WebSettings) -> Iterator[tuple[int, PlanRow]]:
     """Where another task than the image's asks the page's host: that task."""
-    owner = other_owner(candidate, tasks, web)
+    owner = other_owner(row.candidate, tasks, web)
     if owner is not None:
-        yield owner, candidate
+        yield owner, row
 
 
-def plain(candidate: Candidate, tasks: int, web: WebSettings) -> Iterator[PlanRow]:
+def is_plain(row: PlanRow, tasks: int, web: WebSettings) -> bool:
     """The others: the image's own task asks what is to be asked."""
-    if other_owner(candidate, tasks, web) is None:
-        yield unplanned(candidate)
+    return other_owner(row.candidate, tasks, web) is None
 
 
 def owned(row: PlanRow, tasks: int) -> tuple[int, PlanRow]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from transforms import parquet, storage
 from transforms.pack.shuffle import rank_of
 from transforms.records import Image, Sample, Selected
+from transforms.rounds import live_images
 
 
 def kept_uids(run: str, name: str, part: str) -> list[bytes]:
@@ -13,8 +14,7 @@ def kept_uids(run: str, name: str, part: str) -> list[bytes]:
 
 def kept_samples(run: str, name: str, part: str, seed: int) -> Iterator[Sample]:
     """A part's kept pairs. Selection and images name the same rows in the same order."""
-    images = parquet.read_rows(storage.join(run, "images", f"{part}.parquet"), Image)
-    for selected, image in zip(_selected(run, name, part), images, strict=True):
+    for selected, (_, image) in zip(_selected(run, name, part), live_images(run, part), strict=True):
         if selected.kept:
             yield sample_of(selected, image, seed)
 

@@ -6,13 +6,13 @@ from filters.reasons import Drop
 from filters.score import is_measured
 from transforms import parquet, storage
 from transforms.records import Image, Pair, Score, ScoredCaption, Selected
+from transforms.rounds import live_images
 
 
 def read_part(run: str, stem: str) -> Iterator[Pair | Selected]:
-    """A Pair for each fetched image of a part, a dropped Selected for each that was not fetched."""
+    """A Pair for each fetched image of a part, a dropped Selected for each that was not: of the rows that stand."""
     scores = read_scores(run, stem)
-    images = parquet.read_rows(storage.join(run, "images", f"{stem}.parquet"), Image)
-    for row, image in enumerate(images):
+    for row, image in live_images(run, stem):
         yield pair_of(image, stem, row, scores) if image.status == "success" else _not_fetched(image, stem, row)
 
 

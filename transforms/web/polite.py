@@ -18,11 +18,13 @@ from transforms.web.dns import Lookup
 from transforms.web.robots_cache import RobotsCache, TdmCache
 from transforms.web.schedule import Schedule, Turn
 from transforms.web.settings import Kind, Pace, WebSettings
+from transforms.web.transfer import Headers
 
 ACCEPT = {
     "image": "image/jpeg,image/png,image/webp,image/*;q=0.9,*/*;q=0.5",
     "page": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.5",
 }
+NOT_MODIFIED = 304
 # A page's host that cannot be asked says nothing about an image on another host; these do.
 _NO_OF_THE_PAGE = frozenset({Reason.ROBOTS, Reason.ROBOTS_UNAVAILABLE, Reason.LOCAL_NETWORK, Reason.LOCAL_RESOLVER})
 
@@ -66,14 +68,14 @@ class PoliteWeb:
         await self._tdm.close()
         await self._client.__aexit__(kind, error, trace)
 
-    async def ask(self, url: str, kind: Kind = "image", page_url: str = "") -> Answer:
+    async def ask(self, url: str, kind: Kind = "image", page_url: str = "", headers: Headers = ()) -> Answer:
         """The answer to `url`, or the drop that says why there is none. Expected failures are never exceptions."""
         drop = await self.judge_page(page_url)
         if drop is not None:
             return answer_of(url, [Reply(url, drop=drop)])
-        wanted = Wanted(self._max_bytes(kind), ACCEPT[kind])
+        wanted = Wanted(self._max_bytes(kind), ACCEPT[kind], headers)
         answer = await follow(url, partial(self._hop, kind, wanted), self.settings.max_redirects)
-        if answer.drop is not None:
+        if answer.drop is not None and answer.status != NOT_MODIFIED:
             return answer
         drop = await self._judge_opt_outs(answer, kind)
         return answer if drop is None else answer._replace(drop=drop, body=b"")

@@ -1,0 +1,61 @@
+"""What a later round asks again of the rows of an earlier one, and what its answers mean. Pure, but for the reading."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+
+from filters.reasons import Drop, Reason, may_pass
+from transforms.records import Candidate, Image, PlanRow
+from transforms.rounds import Request, live_images, note_again
+from transforms.web.client import Answer
+from transforms.web.polite import NOT_MODIFIED
+
+
+def is_wanted(image: Image, request: Request) -> bool:
+    """Whether a round asks again for a row. Bytes of archives are never asked for."""
+    if image.source.path or not image.url:
+        return False
+    if request.kind == "refresh":
+        return image.status == "success"
+    if request.reasons:
+        return image.reason in request.reasons
+    return bool(image.reason) and may_pass(Drop(Reason(image.reason), image.value))
+
+
+def at_most(request: Request, counts: Mapping[str, int]) -> int:
+    """A bound of how many rows a round asks, by how many ended for each reason; "" is success."""
+    if request.kind == "refresh":
+        return counts.get("", 0)
+    return sum(n for reason, n in counts.items() if reason and (not request.reasons or reason in request.reasons))
+
+
+def rows_again(stem: str, run: str, round_: int, request: Request) -> Iterator[PlanRow]:
+    """The rows of a part that a round asks again, noted in `images/rounds/`. Raises StorageError."""
+    wanted = [(number, image) for number, image in live_images(run, stem, round_) if is_wanted(image, request)]
+    note_again(run, round_, stem, [number for number, _ in wanted])
+    for _, image in wanted:
+        before = image if request.kind == "refresh" else None
+        yield PlanRow(0, candidate_of(image), None, None, "", before)
+
+
+def candidate_of(image: Image) -> Candidate:
+    return Candidate(image.uid, image.url, image.source, image.captions, 1, image.source_uid, image.extra)
+
+
+def conditions(before: Image) -> tuple[tuple[str, str], ...]:
+    """The headers that ask only for what has changed (RFC 9110, 13.1)."""
+    said = (("If-None-Match", before.etag), ("If-Modified-Since", before.last_modified))
+    return tuple((name, value) for name, value in said if value)
+
+
+def judge_refreshed(before: Image, answer: Answer) -> Drop | None:
+    """Why an image that was fetched before must go: its bytes are others now, or the web says no. None: it stays.
+
+    What may pass says nothing: a host that is down for an hour takes no image away.
+    """
+    if answer.drop is not None:
+        unchanged = answer.status == NOT_MODIFIED and answer.drop.reason is Reason.HTTP_STATUS
+        return None if unchanged or may_pass(answer.drop) else answer.drop
+    digest = hashlib.sha256(answer.body).hexdigest()
+    if digest == before.sha256:
+        return None
+    return Drop(Reason.HASH_MISMATCH, None, f"now {digest}")

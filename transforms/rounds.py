@@ -1,0 +1,75 @@
+"""Rounds of asking. The first is the run's own; `retry` and `refresh` add others, and the newest row of a uid stands.
+
+`images/rounds/N.json` is the request of round N; `images/rounds/N/<stem>.parquet` holds the numbers of the rows that it
+asks again of an older part: they stand no more. Rows of `images/` are never changed.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from transforms import parquet, storage
+from transforms.records import Image, RowNumber
+
+FIRST = 0
+
+
+class Request(NamedTuple):
+    """What a later round asks again: failures for some reasons, or everything that was fetched."""
+
+    kind: Literal["retry", "refresh"]
+    reasons: tuple[str, ...] = ()  # of a retry; empty for those that may pass
+
+
+def rounds_of(run: str) -> list[int]:
+    """The rounds that a run has begun, the first among them."""
+    names = storage.list_names(_folder(run), "*.json")
+    return [FIRST, *sorted(int(name.removesuffix(".json")) for name in names)]
+
+
+def read_request(run: str, round_: int) -> Request | None:
+    """None for the first round, which asks for the candidates."""
+    if round_ == FIRST:
+        return None
+    said = json.loads(storage.read_bytes(_request(run, round_)))
+    return Request(said["kind"], tuple(said["reasons"]))
+
+
+def publish_request(run: str, round_: int, request: Request) -> None:
+    storage.publish(_request(run, round_), json.dumps(request._asdict()).encode(), keep_first=True)
+
+
+def round_of(stem: str) -> int:
+    return int(stem.partition("-")[0])
+
+
+def note_again(run: str, round_: int, stem: str, rows: list[int]) -> None:
+    """The rows of an older part that round `round_` asks again."""
+    if rows:
+        parquet.write_rows(_again(run, round_, stem), RowNumber, [RowNumber(row) for row in rows])
+
+
+def superseded(run: str, stem: str, before: int | None = None) -> set[int]:
+    """The rows of a part that a later round asks again; only of rounds before `before`, where that is given."""
+    later = [r for r in rounds_of(run) if r > round_of(stem) and (before is None or r < before)]
+    paths = [path for r in later if storage.exists(path := _again(run, r, stem))]
+    return {number.row for path in paths for number in parquet.read_rows(path, RowNumber)}
+
+
+def live_images(run: str, stem: str, before: int | None = None) -> Iterator[tuple[int, Image]]:
+    """The rows of a part that stand, with their numbers in it."""
+    gone = superseded(run, stem, before)
+    rows = parquet.read_rows(storage.join(run, "images", f"{stem}.parquet"), Image)
+    return ((number, row) for number, row in enumerate(rows) if number not in gone)
+
+
+def _folder(run: str) -> str:
+    return storage.join(run, "images", "rounds")
+
+
+def _request(run: str, round_: int) -> str:
+    return storage.join(_folder(run), f"{round_:04d}.json")
+
+
+def _again(run: str, round_: int, stem: str) -> str:
+    return storage.join(_folder(run), f"{round_:04d}", f"{stem}.parquet")
