@@ -92,7 +92,7 @@ class Drop(NamedTuple):
     detail: str = ""
 
 
-# What another day may end otherwise. A host that said no, bytes that are no image and a name that is not there, stay.
+# What may be over in an hour: it says nothing against an image that was fetched before.
 _MAY_PASS = frozenset(
     {
         Reason.ROBOTS_UNAVAILABLE,
@@ -115,3 +115,15 @@ def may_pass(drop: Drop) -> bool:
     if drop.reason is Reason.HTTP_STATUS and drop.value is not None:
         return drop.value in _STATUS_MAY_PASS or drop.value >= 500
     return drop.reason in _MAY_PASS
+
+
+# What `retry` asks for unless it is told: all that failed on the way. A host's no stays, and so does what was wrong
+# with an image that came.
+ASKED_AGAIN = _MAY_PASS | {
+    Reason.DNS_NOT_FOUND,
+    Reason.TLS_FAILED,
+    Reason.BAD_HTTP,
+    Reason.BAD_ENCODING,
+    Reason.HTTP_STATUS,
+    Reason.EMPTY_BODY,
+}

@@ -93,6 +93,13 @@ def _add_run_commands(commands) -> None:
         parser.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="such as web.concurrency=64"
         )
+    adopt = _command(commands, "adopt", adopt_command, "an img2dataset or webdataset folder becomes a finished fetch")
+    adopt.add_argument("folder", metavar="FOLDER")
+    adopt.add_argument("--run-dir", metavar="DIR", required=True)
+    adopt.add_argument("--to", dest="last", choices=STAGES, default="fetch", help="end here")
+    adopt.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="such as collect.adopt.name=cc12m"
+    )
     _command(commands, "schema", schema_command, "JSON schema of the configuration")
 
 
@@ -221,6 +228,20 @@ def reasons(text: str) -> tuple[str, ...]:
                 f"{reason!r} is no reason; `pairmill report` shows a run's, such as timeout"
             )
     return found
+
+
+def adopt_command(args: argparse.Namespace) -> int:
+    from pipeline import config
+    from pipeline.run import run_stages
+    from pipeline.summary import print_summary
+    from transforms import storage
+
+    folder = storage.absolute(args.folder)
+    settings = config.load("adopt", [f"collect.adopt.folder={json.dumps(folder)}", *args.set])
+    with ending_at_once():
+        run_stages(settings, args.run_dir, last=args.last, options=args.options)
+    print_summary(args.run_dir, "main", True)
+    return 0
 
 
 def retry_command(args: argparse.Namespace) -> int:

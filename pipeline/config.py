@@ -65,9 +65,10 @@ class Settings(Rules):
                 "select.rules has a score rule, but score.model = none measures nothing: "
                 "name a model or remove the rule"
             )
-        sources = (self.collect.crawl, self.collect.warc, self.collect.tables, self.demo)
+        collect = self.collect
+        sources = (collect.crawl, collect.warc, collect.tables, collect.adopt, self.demo)
         if all(source is None for source in sources):
-            raise ValueError("collect has no source: give collect.crawl, collect.warc or collect.tables")
+            raise ValueError("collect has no source: give collect.crawl, collect.warc, collect.tables or collect.adopt")
         return self
 
 

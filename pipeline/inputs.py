@@ -27,6 +27,12 @@ def table_files(settings: Settings) -> list[str]:
     return _expand("collect.tables.paths", tables.paths) if tables else []
 
 
+def adopted_files(settings: Settings) -> list[str]:
+    """The tars of a folder that another tool wrote."""
+    adopt = settings.collect.adopt
+    return _expand("collect.adopt.folder", [storage.join(adopt.folder, "*.tar")]) if adopt else []
+
+
 def _expand(key: str, patterns: Iterable[str]) -> list[str]:
     """Absolute paths, or urls, of the files that the patterns match, in their order. Raises UsageError."""
     files: list[str] = []

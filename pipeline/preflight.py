@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.config import Settings
 from pipeline.errors import UsageError
 from pipeline.fetching import check_contact
-from pipeline.inputs import seeds_of, table_files, warc_files
+from pipeline.inputs import adopted_files, seeds_of, table_files, warc_files
 from pipeline.manifest import Manifests
 from transforms import storage
 from transforms.collect.tables import TableError, check_table
@@ -39,6 +39,7 @@ def check_before_work(c: Any, stages: Sequence[Any]) -> None:
 def check_sources(c: Any) -> None:
     """Seeds are there, tables have their columns, foreign hosts get a contact."""
     warc_files(c.settings)
+    adopted_files(c.settings)
     check_tables(c.settings)
     collect = c.settings.collect
     if collect.crawl is not None and c.settings.demo is None:

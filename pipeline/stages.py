@@ -14,7 +14,7 @@ from pipeline.crawl import crawl
 from pipeline.engine import Engine
 from pipeline.errors import DataError, UsageError
 from pipeline.fetching import fetch, fetch_facts
-from pipeline.inputs import seeds_of, table_files, warc_files
+from pipeline.inputs import adopted_files, seeds_of, table_files, warc_files
 from pipeline.locks import Check
 from pipeline.manifest import Manifests, Stamp, digest_of, digest_of_input, outputs_of
 from pipeline.packing import finish_shards
@@ -85,7 +85,7 @@ def collect_stamp(c: Context) -> Stamp:
         settings["early"] = [content(step) for step in c.settings.select.rules]
     if c.settings.demo is not None:
         settings["demo"] = content(c.settings.demo)
-    files = [*warc_files(c.settings), *table_files(c.settings)]
+    files = [*warc_files(c.settings), *table_files(c.settings), *adopted_files(c.settings)]
     inputs = {f"{place:05d} {os.path.basename(path)}": digest_of_input(path) for place, path in enumerate(files)}
     if collect.crawl is not None:
         inputs["seeds"] = digest_of(seeds_of(c.settings))
@@ -98,6 +98,7 @@ def input_units(c: Context) -> list[Unit]:
     ours = [storage.join(layout.PAGES, n) for n in storage.list_names(pages, "*.warc.gz")]
     warcs = [*ours, *warc_files(c.settings)]
     kinds = [("warc", p) for p in warcs] + [("table", p) for p in table_files(c.settings)]
+    kinds += [("adopted", p) for p in adopted_files(c.settings)]
     return [Unit(kind, path, place) for place, (kind, path) in enumerate(kinds)]
 
 

@@ -1,18 +1,20 @@
 """One unit of input to rows: the occurrences on its pages, the pages themselves, the images it stores. No Beam."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from filters import optout
 from filters.caption import caption_id, normalise_caption
 from filters.reasons import Drop, Reason
-from filters.url import normalise_url, uid_of
+from filters.url import normalise_url, uid_of, uid_of_foreign
 from transforms import storage
 from transforms.boundary import Boundary
+from transforms.collect.adopt import FAILED, AdoptedRow, AdoptError, adopted_rows
 from transforms.collect.encoding import decode_page
 from transforms.collect.html import Page, found_captions, read_page
 from transforms.collect.settings import CollectSettings
-from transforms.collect.tables import TableError, TableRow, TableSettings, read_table
+from transforms.collect.tables import TableError, TableRow, TableSettings, canonical_json, read_table
 from transforms.records import Caption, Occurrence, PageSeen, Reject, Source, Stored, Unit
 from transforms.warc import WarcEntry, read_warc
 from transforms.web.settings import WebSettings
@@ -26,6 +28,9 @@ def read_unit(unit: Unit, run: str, settings: CollectSettings, web: WebSettings,
     if unit.kind == "table":
         assert settings.tables is not None
         yield from read_table_unit(unit, path, settings.tables, identify)
+    elif unit.kind == "adopted":
+        assert settings.adopt is not None
+        yield from read_adopted_unit(unit, path, settings.adopt.name, identify)
     else:
         yield from read_warc_unit(unit, path, settings, web, identify)
 
@@ -48,6 +53,27 @@ def occurrence_of_row(unit: Unit, row: TableRow, identify: Identify) -> Occurren
     uid = uid_of(identity if identity is not None else row.url)
     position = f"{unit.place:06d}:{row.position:012d}"
     return Occurrence(uid, row.url, position, Source(), caption, row.source_uid, row.extra)
+
+
+def read_adopted_unit(unit: Unit, path: str, name: str, identify: Identify) -> Iterator[Any]:
+    rows = 0
+    try:
+        for row in adopted_rows(path):
+            yield occurrence_of_adopted(unit, rows, row, name, identify)
+            rows += 1
+    except AdoptError as error:
+        raise storage.StorageError(str(error)) from error
+    yield PageSeen(unit.path, "", rows, "")
+
+
+def occurrence_of_adopted(unit: Unit, number: int, row: AdoptedRow, name: str, identify: Identify) -> Occurrence:
+    """Of a url that stands there twice, the sample comes before the failure."""
+    caption = new_caption(normalise_caption(row.caption), "table", "", "", identify)
+    identity = normalise_url(row.url) if row.url else None
+    uid = uid_of(identity or row.url) if row.url else uid_of_foreign(name, f"{os.path.basename(unit.path)}/{row.key}")
+    position = f"{row.source.encoding == FAILED:d}:{unit.place:06d}:{number:012d}"
+    extra = canonical_json(row.extra) if row.extra else ""
+    return Occurrence(uid, row.url, position, row.source, caption, row.key, extra)
 
 
 def new_caption(text: str, kind: str, page_url: str, licence: str, identify: Identify) -> Caption:

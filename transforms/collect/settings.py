@@ -6,6 +6,7 @@ from pydantic import Field
 
 from filters.rules import Rules, operational
 from filters.url import UrlRules
+from transforms.collect.adopt import AdoptSettings
 from transforms.collect.frontier import CrawlSettings
 from transforms.collect.html import HtmlSettings
 from transforms.collect.language import LanguageSettings
@@ -25,6 +26,7 @@ class CollectSettings(Rules):
     crawl: CrawlSettings | None = None
     warc: WarcSettings | None = None
     tables: TableSettings | None = None
+    adopt: AdoptSettings | None = None
     html: HtmlSettings = HtmlSettings()
     url: UrlRules = UrlRules()
     language: LanguageSettings = LanguageSettings()

@@ -104,6 +104,8 @@ def judgements(url: UrlRules, early: Sequence[Any]) -> list[Judgement]:
 
 
 def judge_occurrence_url(occurrence: Occurrence, rules: UrlRules) -> Drop | None:
+    if occurrence.source.path and not occurrence.url:
+        return None  # a sample that was adopted without url
     return judge_url(occurrence.url, rules)
 
 

@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 
-from filters.reasons import Drop, Reason, may_pass
-from transforms.records import Candidate, Image, PlanRow
+from filters.reasons import ASKED_AGAIN, Drop, Reason, may_pass
+from transforms.records import Candidate, Image, PlanRow, Source
 from transforms.rounds import Request, live_images, note_again
 from transforms.web.client import Answer
 from transforms.web.polite import NOT_MODIFIED
@@ -12,20 +12,18 @@ from transforms.web.polite import NOT_MODIFIED
 
 def is_wanted(image: Image, request: Request) -> bool:
     """Whether a round asks again for a row. Bytes of archives are never asked for."""
-    if image.source.path or not image.url:
+    if image.source.encoding == "warc" or not image.url:
         return False
     if request.kind == "refresh":
         return image.status == "success"
-    if request.reasons:
-        return image.reason in request.reasons
-    return bool(image.reason) and may_pass(Drop(Reason(image.reason), image.value))
+    return image.reason in (request.reasons or ASKED_AGAIN)
 
 
 def at_most(request: Request, counts: Mapping[str, int]) -> int:
     """A bound of how many rows a round asks, by how many ended for each reason; "" is success."""
     if request.kind == "refresh":
         return counts.get("", 0)
-    return sum(n for reason, n in counts.items() if reason and (not request.reasons or reason in request.reasons))
+    return sum(n for reason, n in counts.items() if reason in (request.reasons or ASKED_AGAIN))
 
 
 def rows_again(stem: str, run: str, round_: int, request: Request) -> Iterator[PlanRow]:
@@ -38,7 +36,8 @@ def rows_again(stem: str, run: str, round_: int, request: Request) -> Iterator[P
 
 
 def candidate_of(image: Image) -> Candidate:
-    return Candidate(image.uid, image.url, image.source, image.captions, 1, image.source_uid, image.extra)
+    """What is asked again is asked of the web, whoever asked before."""
+    return Candidate(image.uid, image.url, Source(), image.captions, 1, image.source_uid, image.extra)
 
 
 def conditions(before: Image) -> tuple[tuple[str, str], ...]:

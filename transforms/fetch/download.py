@@ -5,12 +5,14 @@ import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from filters.reasons import Drop, Reason
 from filters.url import host_of
 from transforms import parquet, storage
 from transforms.boundary import Boundary
+from transforms.collect.adopt import FAILED, SAMPLE
+from transforms.fetch.adopted import read_failure, read_sample, with_facts
 from transforms.fetch.again import conditions, judge_refreshed
 from transforms.fetch.commit import Spool, commit_part, is_committed
 from transforms.fetch.decoders import DecodeQueue, shared_pool
@@ -25,6 +27,7 @@ from transforms.web.client import Answer
 from transforms.web.polite import PoliteWeb
 from transforms.web.settings import WebSettings
 
+T = TypeVar("T")
 DOWNLOAD_FAILED = "failed_to_download"
 RESIZE_FAILED = "failed_to_resize"
 MAX_LOCAL_SHARE = 0.2  # of a part: beyond it the network is broken, below it a few names are odd
@@ -139,9 +142,15 @@ class Fetcher:
 
     async def _fetch(self, row: PlanRow, spool: Spool) -> Fetched:
         candidate = row.candidate
+        if candidate.source.encoding == FAILED:
+            return _failed_elsewhere(candidate)
         answer = no_answer(candidate.url)
+        facts: dict[str, Any] = {}
         with Boundary(candidate.url) as caught:
-            answer = await self._answer(row)
+            if candidate.source.encoding == SAMPLE:
+                answer, facts = await self._in_thread(_sample_answer, candidate)
+            else:
+                answer = await self._answer(row)
             if row.before is not None:
                 return _refreshed(candidate, row.before, answer)
             if answer.drop is not None:
@@ -149,15 +158,15 @@ class Fetcher:
             processed = await self._decoders.process(answer.body)
             if isinstance(processed, Processed):
                 spool.put(candidate.uid, processed.data)
-            return _fetched(candidate, answer, processed)
+            fetched = _fetched(candidate, answer, processed)
+            return fetched._replace(image=with_facts(fetched.image, facts))
         assert caught.drop is not None
         return _fetched(candidate, answer, caught.drop)
 
     async def _answer(self, row: PlanRow) -> Answer:
         candidate = row.candidate
         if candidate.source.path:
-            loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._readers, _stored_answer, self._run, candidate)
+            answer = await self._in_thread(_stored_answer, self._run, candidate)
             return answer if answer.drop is not None else answer._replace(drop=self._web.judge_own_headers(answer))
         if row.page_reason:
             drop = Drop(Reason(row.page_reason), row.page_value, row.page_detail)
@@ -165,6 +174,9 @@ class Fetcher:
         page_url = page_of(candidate) if row.page_reason is None else ""
         more = conditions(row.before) if row.before is not None else ()
         return await self._web.ask(candidate.url, kind="image", page_url=page_url, headers=more)
+
+    async def _in_thread(self, read: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read, *arguments)
 
 
 def no_answer(url: str) -> Answer:
@@ -181,6 +193,25 @@ def _stored_answer(run: str, candidate: Candidate) -> Answer:
         return answer._replace(drop=stored)
     headers, body = stored
     return answer._replace(status=200, headers=tuple(headers), body=body)
+
+
+def _sample_answer(candidate: Candidate) -> tuple[Answer, dict[str, Any]]:
+    """A sample that another tool stored, as if it had been asked for just now, and what its sidecar says."""
+    found = read_sample(candidate.source)
+    answer = no_answer(candidate.url)
+    if isinstance(found, Drop):
+        return answer._replace(drop=found), {}
+    body, facts = found
+    return answer._replace(status=200, body=body), facts
+
+
+def _failed_elsewhere(candidate: Candidate) -> Fetched:
+    """A failure of another tool, in its own words."""
+    status, message, drop = read_failure(candidate.source)
+    answer = no_answer(candidate.url)._replace(drop=drop)
+    image, extension, log = _fetched(candidate, answer, drop)
+    code = int(drop.value) if drop.reason is Reason.HTTP_STATUS and drop.value else None
+    return Fetched(image._replace(status=status, error_message=message, http_status=code), extension, log)
 
 
 def _header(answer: Answer, name: str) -> str | None:

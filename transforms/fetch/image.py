@@ -17,12 +17,14 @@ from transforms.fetch.decode import Opened, exif_json, load_upright, open_image
 from transforms.fetch.phash import perceptual_hash
 from transforms.fetch.pixels import Mode, framed, resized, target_size, to_plain, to_rgb, to_srgb
 from transforms.fetch.sniff import is_whole, jpeg_scans, sniff
+from transforms.fetch.unchanged import bare
 
 Format = Literal["JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP"]
 FORMATS: tuple[Format, ...] = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP")
 # A progressive JPEG has about ten scans. Each one costs a pass over all pixels: thousands of them are an attack.
 MAX_SCANS = 100
 HASHED_SIDE = 256  # pixels: of pictures as large the hash is that of the whole one, in a fraction of the time
+NAMES = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 LONGEST_SIDE = {"jpg": 65_500, "webp": 16_383, "png": 2**31 - 1}  # pixels, that an encoder takes
 
 
@@ -99,8 +101,9 @@ def _process_opened(opened: Opened, body: bytes, settings: ImageSettings) -> Pro
     if target is not None:
         done = framed(done, settings.size, settings.mode)
     phash, phash_quality = perceptual_hash(to_rgb(small if min(small.size) >= HASHED_SIDE else plain))
+    same = done is opened.picture and NAMES[settings.encode] == opened.picture.format
     return Processed(
-        encoded(done, settings),
+        (bare(body, NAMES[settings.encode]) if same else None) or encoded(done, settings),
         settings.encode,
         *done.size,
         *original,

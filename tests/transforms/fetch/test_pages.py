@@ -34,7 +34,7 @@ def plan(run, candidates, web) -> dict[str, PlanRow]:
     parquet.write_rows(str(run / "candidates/part-00000.parquet"), Candidate, candidates)
     with beam.Pipeline() as pipeline:
         files = pipeline | beam.Create([str(run / "candidates/part-00000.parquet")])
-        files | PlanFetch(str(run), 0, TASKS, FETCH, web)
+        files | PlanFetch(str(run), 0, TASKS, FETCH, web, None)
     rows = parquet.read_all(str(run / "images/plan"), "*.parquet", PlanRow)
     return {row.candidate.url: row for row in rows}
 
