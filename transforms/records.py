@@ -9,13 +9,17 @@ from typing import NamedTuple
 SCHEMA_VERSION = 1
 
 
+# What stands at a Source: a WARC record, a sample's members in a tar, a row of a table that says why there is no image.
+WARC, SAMPLE, FAILED = "warc", "sample", "failed"
+
+
 class Source(NamedTuple):
     """Where the bytes of an image come from: a url to ask, or a stored range. `path` is empty for a url."""
 
     path: str = ""  # a WARC file, relative to the run directory or absolute
     offset: int = 0  # bytes
     length: int = 0  # bytes; of the stored, possibly compressed range
-    encoding: str = ""  # "warc": a gzip member or plain record, whose payload is the image
+    encoding: str = ""  # WARC: a gzip member or plain record; SAMPLE; FAILED: `offset` is the row's number
 
 
 class Caption(NamedTuple):

@@ -31,6 +31,7 @@ from pipeline.fetching import make_plan
 from pipeline.progress import Progress
 from pipeline.stages import STAGES, Context
 from transforms.coders import RecordCoder
+from transforms.rounds import FIRST
 
 LIMIT_BYTES = 10 << 20  # of a job's request; Dataflow refuses larger ones
 BOUND_BYTES = 1 << 20  # ours
@@ -76,7 +77,7 @@ def recorded(settings: Settings, run: str, tasks: int, parts: int) -> dict[str, 
     with Progress(Console(quiet=True)) as progress:
         crawl_round(run, 0, list(range(tasks)), settings, engine, progress)
         touch(Path(run, "unplanned/candidates/part-00000.parquet"))
-        make_plan(f"{run}/unplanned", parts * 1000, settings, engine, progress)
+        make_plan(f"{run}/unplanned", FIRST, parts * 1000, settings, engine, progress)
         context = Context(run, "main", settings, engine, progress, (0, 1))
         for stage in STAGES:
             lay_out(Path(run), tasks, parts)

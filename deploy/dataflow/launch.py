@@ -20,6 +20,7 @@ from pipeline.progress import Progress
 from pipeline.run import run_stages
 from pipeline.stages import STAGE_NAMES
 from transforms import storage
+from transforms.rounds import rounds_of
 from transforms.trouble import Trouble
 
 STAGES = ("fetch", "score")
@@ -95,7 +96,8 @@ def plan_here(run: str, settings: Settings) -> None:
     """Who fetches what is a small pipeline of its own: it runs in the launcher, once."""
     rows = Manifests(run).read("collect")["counts"]["candidates"]  # type: ignore[index]
     with Progress() as progress, Engine(EngineSettings(), (), run) as engine:
-        make_plan(run, rows, settings, engine, progress)
+        for round_ in rounds_of(run):
+            make_plan(run, round_, rows, settings, engine, progress)
 
 
 if __name__ == "__main__":

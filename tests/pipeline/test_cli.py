@@ -52,7 +52,9 @@ def test_the_version():
     assert (outcome.code, outcome.out.strip()) == (0, f"pairmill {__version__}")
 
 
-@pytest.mark.parametrize("words", [[], ["inspect"], ["search"], ["retry", "run"], ["--nonsense"], ["run", "demo", "x"]])
+@pytest.mark.parametrize(
+    "words", [[], ["inspect"], ["search"], ["repeat", "run"], ["--nonsense"], ["run", "demo", "x"]]
+)
 def test_wrong_usage_is_exit_2(words):
     with pytest.raises(SystemExit) as end:
         main(words)

@@ -22,6 +22,7 @@ from pipeline.errors import UsageError
 from pipeline.fetching import make_plan
 from pipeline.progress import Progress
 from transforms.coders import RecordCoder
+from transforms.rounds import FIRST
 
 SOUND = {
     "project": "p",
@@ -87,7 +88,7 @@ def graphs(finished_copy) -> dict[str, beam.Pipeline]:
         context = stages.Context(str(finished_copy), "main", settings, engine, progress, (0, 1))
         run = str(finished_copy)
         (finished_copy / "images/plan/0000.json").unlink()
-        make_plan(run, 100, settings, engine, progress)
+        make_plan(run, FIRST, 100, settings, engine, progress)
         for work in (stages.fetch_stage, stages.score, stages.select, stages.pack, collect_only):
             try:
                 work(context)

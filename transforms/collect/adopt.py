@@ -14,10 +14,9 @@ from pydantic import Field
 
 from filters.rules import Rules, operational
 from transforms import storage
-from transforms.records import Source
+from transforms.records import FAILED, SAMPLE, Source
 from transforms.tar import BLOCK_BYTES
 
-SAMPLE, FAILED = "sample", "failed"  # encodings of a Source: a sample's range in a tar, a row of a table
 SUCCESS = "success"
 # img2dataset's own columns (1.47); whatever else a table has was carried along by its user.
 OWN_COLUMNS = frozenset({"url", "caption", "key", "status", "error_message", "width", "height", "original_width",

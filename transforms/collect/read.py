@@ -10,12 +10,12 @@ from filters.reasons import Drop, Reason
 from filters.url import normalise_url, uid_of, uid_of_foreign
 from transforms import storage
 from transforms.boundary import Boundary
-from transforms.collect.adopt import FAILED, AdoptedRow, AdoptError, adopted_rows
+from transforms.collect.adopt import AdoptedRow, AdoptError, adopted_rows
 from transforms.collect.encoding import decode_page
 from transforms.collect.html import Page, found_captions, read_page
 from transforms.collect.settings import CollectSettings
 from transforms.collect.tables import TableError, TableRow, TableSettings, canonical_json, read_table
-from transforms.records import Caption, Occurrence, PageSeen, Reject, Source, Stored, Unit
+from transforms.records import FAILED, WARC, Caption, Occurrence, PageSeen, Reject, Source, Stored, Unit
 from transforms.warc import WarcEntry, read_warc
 from transforms.web.settings import WebSettings
 
@@ -104,7 +104,7 @@ def _remember(entry: WarcEntry, unit: Unit, stored: dict[str, Stored], redirects
     if identity is None:
         return
     if entry.kind == "image":
-        source = Source(unit.path, entry.offset, entry.length, "warc")
+        source = Source(unit.path, entry.offset, entry.length, WARC)
         stored.setdefault(identity, Stored(uid_of(identity), source))
     elif entry.kind == "redirect":
         target = normalise_url(entry.location, identity)

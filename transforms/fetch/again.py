@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 
 from filters.reasons import ASKED_AGAIN, Drop, Reason, may_pass
-from transforms.records import Candidate, Image, PlanRow, Source
+from transforms.records import WARC, Candidate, Image, PlanRow, Source
 from transforms.rounds import Request, live_images, note_again
 from transforms.web.client import Answer
 from transforms.web.polite import NOT_MODIFIED
@@ -12,7 +12,7 @@ from transforms.web.polite import NOT_MODIFIED
 
 def is_wanted(image: Image, request: Request) -> bool:
     """Whether a round asks again for a row. Bytes of archives are never asked for."""
-    if image.source.encoding == "warc" or not image.url:
+    if image.source.encoding == WARC or not image.url:
         return False
     if request.kind == "refresh":
         return image.status == "success"

@@ -11,7 +11,6 @@ from filters.reasons import Drop, Reason
 from filters.url import host_of
 from transforms import parquet, storage
 from transforms.boundary import Boundary
-from transforms.collect.adopt import FAILED, SAMPLE
 from transforms.fetch.adopted import read_failure, read_sample, with_facts
 from transforms.fetch.again import conditions, judge_refreshed
 from transforms.fetch.commit import Spool, commit_part, is_committed
@@ -20,7 +19,7 @@ from transforms.fetch.image import Processed
 from transforms.fetch.pages import page_of
 from transforms.fetch.plan import stem
 from transforms.fetch.settings import FetchSettings
-from transforms.records import Candidate, FetchLog, Image, PlanRow
+from transforms.records import FAILED, SAMPLE, Candidate, FetchLog, Image, PlanRow
 from transforms.trouble import Trouble
 from transforms.warc import read_stored
 from transforms.web.client import Answer
