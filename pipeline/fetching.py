@@ -26,8 +26,11 @@ from transforms.web.settings import WebSettings
 
 
 def fetch(run: str, rows: int, settings: Settings, engine: Engine, progress: Progress, part: tuple[int, int]) -> bool:
-    """Fetch this process's slice of every round; True when nothing is missing any more, of any slice."""
-    if not all(fetch_round(run, n, rows, settings, engine, progress, part) for n in rounds.rounds_of(run)):
+    """Fetch this process's slice of the newest round; True when nothing is missing any more, of any slice.
+
+    A round begins only when those before it are whole.
+    """
+    if not fetch_round(run, rounds.rounds_of(run)[-1], rows, settings, engine, progress, part):
         return False
     lease.clear(run, "fetch-", settings.web.lease_s)  # no attempt is under way any more
     folder = storage.join(run, layout.IMAGES)
@@ -45,8 +48,7 @@ def fetch_round(
     label = f"fetch, round {round_}" if round_ else "fetch"
     progress.stage(label, plan["parts"], "parts", lambda: len(stems_of_round(run, round_)))
     transform = Fetch(run, round_, settings.fetch, settings.web)
-    if len(stems_of_round(run, round_)) < plan["parts"]:
-        engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | transform, "fetch", progress.say, len(mine))
+    engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | transform, "fetch", progress.say, len(mine))
     return len(stems_of_round(run, round_)) == plan["parts"]
 
 

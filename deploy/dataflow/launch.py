@@ -96,8 +96,7 @@ def plan_here(run: str, settings: Settings) -> None:
     """Who fetches what is a small pipeline of its own: it runs in the launcher, once."""
     rows = Manifests(run).read("collect")["counts"]["candidates"]  # type: ignore[index]
     with Progress() as progress, Engine(EngineSettings(), (), run) as engine:
-        for round_ in rounds_of(run):
-            make_plan(run, round_, rows, settings, engine, progress)
+        make_plan(run, rounds_of(run)[-1], rows, settings, engine, progress)
 
 
 if __name__ == "__main__":
