@@ -12,6 +12,7 @@ class FetchSettings(Rules):
     image: ImageSettings = ImageSettings()
     rows_per_part: int = Field(1_000, ge=1, le=10_000)  # the unit of resume: what a crash can cost
     rows_per_task: int = Field(10_000, ge=1)  # a task owns its hosts; enough of them to interleave
-    local_pauses_s: tuple[float, ...] = operational((2.0, 5.0, 10.0))  # before asking again what failed on our side
+    # Before asking again what failed on our side; for a few odd names in a part only the first two.
+    local_pauses_s: tuple[float, ...] = operational((2.0, 5.0, 10.0, 20.0, 40.0, 60.0))
     decoders: int = operational(2, ge=1, le=64)  # processes, of each worker
     spool_bytes: int = operational(64 * 1024 * 1024, ge=1)  # of a part's images in memory; beyond it, a temporary file

@@ -46,9 +46,14 @@ class NameServers:
     async def look_up(self, host: str) -> Found | Drop:
         if self._resolver is None:  # it belongs to the running loop
             self._resolver = aiodns.DNSResolver(self._addresses, timeout=self._timeout_s / TRIES, tries=TRIES)
+        return together(await asyncio.gather(*(self._look_up(host, family) for family in _families())))
+
+    async def _look_up(self, host: str, family: socket.AddressFamily) -> Found | Drop:
+        """One family alone: asked for both, c-ares takes a failure of one and nothing of the other for "not there"."""
+        assert self._resolver is not None
         try:
             async with asyncio.timeout(self._timeout_s):
-                found = await self._resolver.getaddrinfo(host, _family(), type=socket.SOCK_STREAM)
+                found = await self._resolver.getaddrinfo(host, family, type=socket.SOCK_STREAM)
         except TimeoutError:
             return Drop(Reason.LOCAL_RESOLVER, None, "no answer in time")
         except aiodns.error.DNSError as error:
@@ -63,14 +68,23 @@ class NameServers:
 
 
 @cache
-def _family() -> socket.AddressFamily:
+def _families() -> tuple[socket.AddressFamily, ...]:
     """IPv4 alone where this machine has no way to IPv6: what nobody could connect to is not asked for."""
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
             probe.connect(("2001:db8::1", 53))  # sends nothing
     except OSError:
-        return socket.AF_INET
-    return socket.AF_UNSPEC
+        return (socket.AF_INET,)
+    return (socket.AF_INET, socket.AF_INET6)
+
+
+def together(answers: Sequence[Found | Drop]) -> Found | Drop:
+    """The addresses of both families; a name is missing only where nobody failed to say so."""
+    found = [answer for answer in answers if isinstance(answer, Found)]
+    if found:
+        return Found([ip for answer in found for ip in answer.ips], min(answer.ttl_s for answer in found))
+    drops = [answer for answer in answers if isinstance(answer, Drop)]
+    return next((drop for drop in drops if drop.reason is Reason.LOCAL_RESOLVER), drops[0])
 
 
 def failure_of(host: str, code: int) -> Drop:

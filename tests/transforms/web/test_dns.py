@@ -9,7 +9,7 @@ from helpers.raw_server import RawServer, http
 from filters.reasons import Drop, Reason
 from transforms.web.address import Resolver
 from transforms.web.client import Client
-from transforms.web.dns import Found, Names, NameServers
+from transforms.web.dns import Found, Names, NameServers, together
 from transforms.web.settings import Timeouts, WebSettings
 
 FOUR, SIX = "93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"
@@ -174,3 +174,15 @@ def test_the_name_servers_of_the_settings_are_asked_and_a_changed_answer_reaches
     assert [drop.reason for drop in drops] == [Reason.PRIVATE_ADDRESS] * 3
     assert connections == 0
     assert asked == ["rebind.test"] * 3
+
+
+V4, V6 = Found(["192.0.2.1"], 60), Found(["2001:db8::1"], 5)
+MISSING, BROKEN = Drop(Reason.DNS_NOT_FOUND, None, "a.example"), Drop(Reason.LOCAL_RESOLVER, None, "look-up failed")
+
+
+@pytest.mark.parametrize(("answers", "expected"), [
+    ([V4, V6], Found(["192.0.2.1", "2001:db8::1"], 5)), ([V4, MISSING], V4), ([BROKEN, V6], V6),
+    ([MISSING, MISSING], MISSING), ([BROKEN, MISSING], BROKEN), ([MISSING, BROKEN], BROKEN), ([MISSING], MISSING),
+])  # fmt: skip
+def test_a_name_is_missing_only_where_nobody_failed(answers, expected):
+    assert together(answers) == expected
