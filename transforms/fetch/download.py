@@ -287,6 +287,7 @@ def _succeeded(image: Image, done: Processed) -> Image:
 def _row(candidate: Candidate, answer: Answer) -> Image:
     """The row of an attempt before its outcome is known. A body that was cut off by a clock leaves no trace in it."""
     whole = answer.body if answer.drop is None else b""
+    was_led = answer.status is not None or answer.redirects > 0  # the last hop may be one that was refused
     return Image(
         url=candidate.url,
         caption=candidate.captions[0].text if candidate.captions else "",
@@ -309,8 +310,8 @@ def _row(candidate: Candidate, answer: Answer) -> Image:
         detail="",
         http_status=answer.status,
         original_bytes=len(whole) or None,
-        final_url=answer.final_url if answer.status is not None else None,
-        redirects=answer.redirects if answer.status is not None else None,
+        final_url=answer.final_url if was_led else None,
+        redirects=answer.redirects if was_led else None,
         x_robots_tag=_header(answer, "x-robots-tag"),
         etag=_header(answer, "etag"),
         last_modified=_header(answer, "last-modified"),
