@@ -1,11 +1,11 @@
 """A disk that is full in the middle of a run: a sentence, exit 3, and the same command goes on when there is room."""
 
+import shutil
 import subprocess
 
 import pytest
-from helpers.command import demo_words, pairmill
-
-BALLAST = 4 * 1024 * 1024
+from helpers.command import Started, demo_words, pairmill
+from helpers.kill import image_parts
 
 
 @pytest.fixture
@@ -21,15 +21,21 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("room_kib", [64, 400, 1_500])
-def test_a_full_disk_then_room(small_disk, tmp_path, room_kib, finished, digest_of_folder):
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("parts", "room_kib"), [(1, 64), (2, 300), (3, 700), (5, 40)])
+def test_a_full_disk_then_room(small_disk, parts, room_kib, finished, digest_of_folder):
+    """Filled when so many parts are fetched, but for so much."""
     run, ballast = small_disk / "run", small_disk / "ballast"
-    assert pairmill(*demo_words(run), "--to", "collect").code == 0
+    started = Started(demo_words(run))
+    assert started.wait_until(lambda: len(image_parts(run)) >= parts)
     fill(ballast, room_kib)
-    outcome = pairmill(*demo_words(run))
-    assert outcome.code in (2, 3), outcome.err  # 2: seen before any work
-    assert "space" in outcome.err
+    outcome = started.wait()
+    assert outcome.code == 3, outcome.err
+    assert "free some space" in outcome.err
     assert "Traceback" not in outcome.err
+    before = pairmill(*demo_words(run))
+    assert before.code == 2, before.err  # seen before any work
+    assert "MiB free on its disk" in before.err
     ballast.unlink()
     assert pairmill(*demo_words(run)).code == 0
     assert digest_of_folder(run / "shards") == digest_of_folder(finished / "shards")
@@ -40,8 +46,6 @@ def test_a_full_disk_then_room(small_disk, tmp_path, room_kib, finished, digest_
 
 def fill(ballast, room_kib: int) -> None:
     """Leave so much room, and no more."""
-    room = subprocess.run(
-        ["df", "--output=avail", "-k", str(ballast.parent)], capture_output=True, check=True, text=True
-    )
+    room = shutil.disk_usage(ballast.parent).free - room_kib * 1024
     with ballast.open("wb") as file:
-        file.write(b"\0" * ((int(room.stdout.split()[-1]) - room_kib) * 1024))
+        file.write(b"\0" * room)

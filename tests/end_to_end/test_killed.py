@@ -19,6 +19,7 @@ from helpers.kill import (
     kill_and_resume,
     log_lines,
     request_of,
+    while_fetching,
 )
 
 SEED = int(os.environ.get("PAIRMILL_KILL_SEED", random.SystemRandom().randrange(10**6)))
@@ -30,6 +31,10 @@ def whole_s(run: Path) -> float:
     log = [json.loads((run / f"manifest/{label}.log.json").read_text()) for label in ("collect", "pack.main")]
     first, last = (datetime.fromisoformat(entry["started"]) for entry in log)
     return (last - first).total_seconds() + log[-1]["duration_s"]
+
+
+def fetch_s(run: Path) -> float:
+    return json.loads((run / "manifest/fetch.log.json").read_text())["duration_s"]
 
 
 def check(found: Round, run: Path, finished: Path) -> None:
@@ -97,3 +102,10 @@ def test_killed_while_deciding_and_while_packing(call, finished, finished_copy, 
 @pytest.mark.parametrize("number", range(10))
 def test_killed_at_ten_random_moments(finished, tmp_path, number):
     one_round(number, after_share(random.Random(SEED + number), whole_s(finished) + 3), finished, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("number", range(20))
+def test_killed_at_twenty_moments_of_a_fetch(finished, tmp_path, number):
+    one_round(number, while_fetching(random.Random(SEED + 50 + number), fetch_s(finished)), finished, tmp_path)

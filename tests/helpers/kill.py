@@ -46,6 +46,18 @@ def after_share(rng: random.Random, whole_s: float) -> Moment:
     )
 
 
+def while_fetching(rng: random.Random, fetch_s: float) -> Moment:
+    """At a random moment of a fetch that takes about `fetch_s`."""
+    moment_s = rng.uniform(0, 1) * fetch_s
+
+    def wait(started: Started, run: Path) -> None:
+        started.wait_until((run / "images/plan/0000.json").exists)
+        begun_s = started.seconds
+        started.wait_until(lambda: started.seconds >= begun_s + moment_s)
+
+    return Moment(f"{moment_s:.2f} s into the fetch", wait)
+
+
 def kill_and_resume(run: Path, moment: Moment, again: dict[str, str]) -> Round:
     """One round: `again` are settings of the second attempt that may differ, such as time-outs."""
     started = Started(demo_words(run))
