@@ -83,7 +83,7 @@ class WebSettings(Rules):
     max_image_bytes: int = Field(default=32 * 1024 * 1024, ge=1)  # as sent, and again after decompression
     max_page_bytes: int = Field(default=10 * 1024 * 1024, ge=1)
     ports: list[int] = Field(default=[80, 443])
-    concurrency: int = operational(256, ge=1)  # beyond it aiohttp's cost a request rises
+    concurrency: int = operational(256, ge=1)  # requests under way in a process
     large_bodies_at_once: int = operational(8, ge=1)  # answers above 1 MiB: bounds the memory of bodies on their way
     retries: int = operational(2, ge=0)  # after 429 and 503
     give_up_after: int = Field(default=8, ge=1)  # so many 429 or 503 in a row: a minute or two of waiting
