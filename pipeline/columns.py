@@ -3,13 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from pipeline import layout
-from transforms import storage
+from transforms import parquet, storage
 from transforms.rounds import superseded
-
-BATCH_ROWS = 20_000
 
 
 def read_columns(run: str, folder: str, columns: list[str], pattern: str = "*.parquet") -> Iterator[dict[str, Any]]:
@@ -17,18 +13,12 @@ def read_columns(run: str, folder: str, columns: list[str], pattern: str = "*.pa
     whole = storage.join(run, folder)
     for name in storage.list_names(whole, pattern):
         if layout.is_part(name):
-            yield from _rows(storage.join(whole, name), columns)
+            yield from parquet.read_columns(storage.join(whole, name), columns)
 
 
 def live_columns(run: str, columns: list[str], stems: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
     """The rows of `images/` that stand, of some parts or of all: a later round may have asked others again."""
     for stem in layout.part_stems(run) if stems is None else stems:
         gone = superseded(run, stem)
-        rows = _rows(storage.join(run, layout.IMAGES, f"{stem}.parquet"), columns)
+        rows = parquet.read_columns(storage.join(run, layout.IMAGES, f"{stem}.parquet"), columns)
         yield from (row for number, row in enumerate(rows) if number not in gone)
-
-
-def _rows(path: str, columns: list[str]) -> Iterator[dict[str, Any]]:
-    with storage.open_for_reading(path) as file:
-        for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=columns):
-            yield from batch.to_pylist()

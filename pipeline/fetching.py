@@ -13,6 +13,7 @@ from pipeline.columns import live_columns
 from pipeline.config import EngineSettings, Settings
 from pipeline.engine import Engine
 from pipeline.errors import DataError, UsageError
+from pipeline.fetch_view import FetchView
 from pipeline.locks import one_at_a_time
 from pipeline.manifest import digest_of, outputs_of
 from pipeline.progress import Progress
@@ -46,14 +47,11 @@ def fetch_round(
     index, count = part
     mine = [task for task in plan["tasks"] if task % count == index]
     label = f"fetch, round {round_}" if round_ else "fetch"
-    progress.stage(label, plan["parts"], "parts", lambda: len(stems_of_round(run, round_)))
+    view = FetchView(run, round_)
+    progress.stage(label, plan["parts"], "parts", lambda: len(layout.stems_of_round(run, round_)), view)
     transform = Fetch(run, round_, settings.fetch, settings.web)
     engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | transform, "fetch", progress.say, len(mine))
-    return len(stems_of_round(run, round_)) == plan["parts"]
-
-
-def stems_of_round(run: str, round_: int) -> list[str]:
-    return [stem for stem in layout.part_stems(run) if rounds.round_of(stem) == round_]
+    return len(layout.stems_of_round(run, round_)) == plan["parts"]
 
 
 def make_plan(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from transforms import storage
+from transforms.rounds import round_of
 
 CANDIDATES, REJECTS, PAGES, IMAGES, SCORES = "candidates", "rejects", "pages", "images", "scores"
 
@@ -24,6 +25,11 @@ def part_stems(run: str, folder: str = IMAGES) -> list[str]:
     """The stems of the committed parts of `images/` (or of the parts beside them in another folder)."""
     names = storage.list_names(storage.join(run, folder), "*.parquet")
     return [n.removesuffix(".parquet") for n in names if is_part(n)]
+
+
+def stems_of_round(run: str, round_: int) -> list[str]:
+    """The stems of the committed parts of one round of asking."""
+    return [stem for stem in part_stems(run) if round_of(stem) == round_]
 
 
 def default_run(config: str) -> str:

@@ -8,10 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import layout
+from pipeline.fetch_view import FetchView, line_of
 from pipeline.manifest import Manifests
 from pipeline.plan import stage_state
 from pipeline.stages import STAGES
 from transforms import storage
+from transforms.rounds import rounds_of
 
 
 def status_of(run: str) -> dict[str, Any]:
@@ -29,6 +31,10 @@ def stage_status(run: str, manifests: Manifests, stage: str, label: str) -> dict
         row["duration_s"] = (manifests.log(label) or {}).get("duration_s")
     if state == "begun":
         row |= parts_of(run, stage, label)
+    if stage == "fetch":
+        view = FetchView(run, rounds_of(run)[-1])
+        view.update()
+        row["outcome"] = view.facts()
     return row
 
 
@@ -64,6 +70,10 @@ def print_status(status: dict[str, Any]) -> None:
         counts = ", ".join(f"{n:,} {what}" for what, n in row.get("counts", {}).items())
         table.add_row(row["stage"], row["state"], parts, seconds, counts)
     Console().print(table)
+    for row in status["stages"]:
+        if "outcome" in row and row["outcome"]["rows"]:
+            line = f"{row['stage']}: {line_of(row['outcome'])}"
+            Console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def duration(seconds: float | None) -> str:

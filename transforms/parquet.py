@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
@@ -85,12 +86,24 @@ def _record_reader(record_type: type) -> Any:
 def read_rows(path: str, record_type: type[R], batch_rows: int = 10_000) -> Iterator[R]:
     """The rows of a file as records, in order, a batch in memory at a time. Raises StorageError."""
     make = _record_reader(record_type)
-    with storage.open_for_reading(path) as file:
-        try:
-            for batch in pq.ParquetFile(file).iter_batches(batch_rows):
-                yield from map(make, batch.to_pylist())
-        except (pa.ArrowInvalid, OSError) as error:
-            raise storage.StorageError(f"{path} is not a sound Parquet file: {error}") from error
+    with storage.open_for_reading(path) as file, _sound(path):
+        for batch in pq.ParquetFile(file).iter_batches(batch_rows):
+            yield from map(make, batch.to_pylist())
+
+
+@contextmanager
+def _sound(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        raise storage.StorageError(f"{path} is not a sound Parquet file: {error}") from error
+
+
+def read_columns(path: str, columns: list[str], batch_rows: int = 20_000) -> Iterator[dict[str, Any]]:
+    """The rows of a file with only some columns, a batch in memory at a time. Raises StorageError."""
+    with storage.open_for_reading(path) as file, _sound(path):
+        for batch in pq.ParquetFile(file).iter_batches(batch_rows, columns=columns):
+            yield from batch.to_pylist()
 
 
 def rows_where(

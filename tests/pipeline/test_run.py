@@ -13,7 +13,7 @@ from pipeline.errors import DataError, UsageError
 from pipeline.fetching import check_guards
 from pipeline.manifest import Stamp
 from pipeline.progress import Progress
-from pipeline.run import refusal, run_stages, stages_between
+from pipeline.run import has_grown, refusal, run_stages, stages_between
 from pipeline.stages import STAGES, Context, collect_stamp
 from transforms import storage
 from transforms.fetch.commit import Spool
@@ -238,3 +238,17 @@ def test_a_pack_before_its_select_is_refused(call, finished):
 def test_run_stages_says_whether_everything_is_there(finished_copy):
     settings = config.parse(config.read_yaml(finished_copy / "run.yaml"), "run.yaml")
     assert run_stages(settings, str(finished_copy), progress=Progress())
+
+
+def test_scores_stay_true_when_only_more_came_in():
+    score = next(stage for stage in STAGES if stage.name == "score")
+    fetch = next(stage for stage in STAGES if stage.name == "fetch")
+    before = Stamp({"model": "a"}, {"images, round 0": "1"})
+    known = {"fingerprint": before.fingerprint, **before._asdict()}
+    more = before._replace(inputs={"images, round 0": "1", "images, round 1": "2"})
+    assert has_grown(score, known, more)
+    assert not has_grown(fetch, known, more)
+    assert not has_grown(score, known, before)
+    assert not has_grown(score, known, more._replace(settings={"model": "b"}))
+    assert not has_grown(score, known, more._replace(inputs={"images, round 0": "9", "images, round 1": "2"}))
+    assert not has_grown(score, known | {"fingerprint": "of another schema"}, more)

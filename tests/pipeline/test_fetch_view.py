@@ -1,0 +1,62 @@
+"""What a fetch has come to so far, while it works and afterwards: counted here by other means."""
+
+import json
+from collections import Counter
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.fetch_view import FetchView, line_of
+from transforms.parquet import write_rows
+from transforms.records import FetchLog, Image
+
+
+def parts(run):
+    return [p for p in sorted((run / "images").glob("0000-*.parquet")) if ".log." not in p.name]
+
+
+def test_it_counts_what_the_parts_hold(finished):
+    view = FetchView(str(finished), 0)
+    view.update()
+    view.update()  # nothing is counted twice
+    facts = view.facts()
+    reasons = Counter(reason for p in parts(finished) for reason in pq.read_table(p)["reason"].to_pylist())
+    logs = [row for p in (finished / "images").glob("*.log.parquet") for row in pq.read_table(p).to_pylist()]
+    asked = [row for row in logs if row["started_s"]]
+    seconds = max(r["started_s"] + r["duration_s"] for r in asked) - min(r["started_s"] for r in asked)
+    assert (facts["rows"], facts["images"]) == (reasons.total(), reasons[""])
+    assert facts["images_per_s"] == pytest.approx(reasons[""] / seconds, abs=0.01)
+    assert facts["mb_per_s"] == pytest.approx(sum(r["bytes_received"] for r in asked) / seconds / 1e6, abs=0.001)
+    best = Counter({reason: n for reason, n in reasons.items() if reason}).most_common(5)
+    assert sorted(facts["top_reasons"].values()) == sorted(n for _, n in best)
+    assert facts["slowest_hosts"] == sorted(facts["slowest_hosts"], key=lambda host: -host["seconds"])
+    assert facts["slowest_hosts"][0]["host"] == "slow.demo.test"
+
+
+def test_it_grows_with_the_parts(finished_copy):
+    last = parts(finished_copy)[-1]
+    away = last.with_suffix(".away")
+    last.rename(away)
+    view = FetchView(str(finished_copy), 0)
+    view.update()
+    before = view.facts()["rows"]
+    away.rename(last)
+    view.update()
+    assert view.facts()["rows"] == before + pq.read_metadata(last).num_rows
+
+
+def test_before_the_first_part_and_without_a_request(tmp_path):
+    view = FetchView(str(tmp_path), 0)
+    view.update()
+    assert view.line() == ""
+    (tmp_path / "images").mkdir()
+    write_rows(str(tmp_path / "images/0000-00000-00000.parquet"), Image, [])
+    write_rows(str(tmp_path / "images/0000-00000-00000.log.parquet"), FetchLog, [FetchLog(b"1", "", "", 0.0, 0.0, 0)])
+    view.update()
+    assert view.facts()["images_per_s"] == 0
+
+
+def test_a_person_reads_it_in_the_status(call, finished):
+    facts = json.loads(call("status", finished, "--json").out)["stages"][1]["outcome"]
+    assert f"fetch: {line_of(facts)}" in call("status", finished).out
+    assert "images/s" in line_of(facts)
