@@ -1,7 +1,6 @@
 """Fetches one task: its parts in order, its hosts interleaved, each part committed whole. No Beam."""
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
@@ -11,24 +10,23 @@ from filters.reasons import Drop, Reason
 from filters.url import host_of
 from transforms import parquet, storage
 from transforms.boundary import Boundary
-from transforms.fetch.adopted import read_failure, read_sample, with_facts
-from transforms.fetch.again import conditions, judge_refreshed
+from transforms.fetch.adopted import read_sample, with_facts
+from transforms.fetch.again import conditions
 from transforms.fetch.commit import Spool, commit_part, is_committed
 from transforms.fetch.decoders import DecodeQueue, shared_pool
 from transforms.fetch.image import Processed
 from transforms.fetch.pages import page_of
 from transforms.fetch.plan import stem
+from transforms.fetch.rows import Fetched, failed_elsewhere, fetched_row, is_ours, refreshed, standing
 from transforms.fetch.settings import FetchSettings
-from transforms.records import FAILED, SAMPLE, Candidate, FetchLog, Image, PlanRow
+from transforms.records import FAILED, SAMPLE, Candidate, PlanRow
 from transforms.trouble import Trouble
 from transforms.warc import read_stored
-from transforms.web.client import Answer
+from transforms.web.client import Answer, no_answer
 from transforms.web.polite import PoliteWeb
 from transforms.web.settings import WebSettings
 
 T = TypeVar("T")
-DOWNLOAD_FAILED = "failed_to_download"
-RESIZE_FAILED = "failed_to_resize"
 MAX_LOCAL_SHARE = 0.2  # of a part: beyond it the network is broken, below it a few names are odd
 MAX_ODD_SHARE = 0.05  # of a part: above it the network may be broken, and gets time to come back
 AGAIN_AT_ONCE = 64  # requests for what failed on our side: a network in trouble is not asked everything at once
@@ -38,14 +36,6 @@ MAX_UNDER_WAY = 512  # candidates between their turn and their place in the spoo
 
 class NetworkTrouble(Trouble):
     """Our own network or resolver fails: nothing that was asked is to blame."""
-
-
-class Fetched(NamedTuple):
-    """What one candidate came to."""
-
-    image: Image
-    extension: str  # of the encoded image, "" where there is none
-    log: FetchLog
 
 
 class TaskResult(NamedTuple):
@@ -106,7 +96,7 @@ async def fetch_all(rows: Sequence[PlanRow], fetcher: "Fetcher", spool: Spool) -
             fetched[place] = outcome
     check_network(fetched)
     return [
-        _standing(row.before, f.log) if row.before is not None and is_ours(f.image.reason) else f
+        standing(row.before, f.log) if row.before is not None and is_ours(f.image.reason) else f
         for row, f in zip(rows, fetched, strict=True)
     ]
 
@@ -115,10 +105,6 @@ def pauses_s(fetched: Sequence[Fetched], pauses: Sequence[float]) -> Sequence[fl
     """All of them where the network looks broken. A few names whose servers are broken must not hold everybody up."""
     ours = sum(is_ours(f.image.reason) for f in fetched)
     return pauses if ours > MAX_ODD_SHARE * len(fetched) else pauses[:2]
-
-
-def is_ours(reason: str) -> bool:
-    return reason.startswith("local_")
 
 
 def check_network(fetched: Sequence[Fetched]) -> None:
@@ -151,7 +137,7 @@ class Fetcher:
     async def _fetch(self, row: PlanRow, spool: Spool) -> Fetched:
         candidate = row.candidate
         if candidate.source.encoding == FAILED:
-            return _failed_elsewhere(candidate)
+            return failed_elsewhere(candidate)
         answer = no_answer(candidate.url)
         facts: dict[str, Any] = {}
         with Boundary(candidate.url) as caught:
@@ -160,16 +146,16 @@ class Fetcher:
             else:
                 answer = await self._answer(row)
             if row.before is not None:
-                return _refreshed(candidate, row.before, answer)
+                return refreshed(candidate, row.before, answer)
             if answer.drop is not None:
-                return _fetched(candidate, answer, answer.drop)
+                return fetched_row(candidate, answer, answer.drop)
             processed = await self._decoders.process(answer.body)
             if isinstance(processed, Processed):
                 spool.put(candidate.uid, processed.data)
-            fetched = _fetched(candidate, answer, processed)
+            fetched = fetched_row(candidate, answer, processed)
             return fetched._replace(image=with_facts(fetched.image, facts))
         assert caught.drop is not None
-        return _fetched(candidate, answer, caught.drop)
+        return fetched_row(candidate, answer, caught.drop)
 
     async def _answer(self, row: PlanRow) -> Answer:
         candidate = row.candidate
@@ -185,11 +171,6 @@ class Fetcher:
 
     async def _in_thread(self, read: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, read, *arguments)
-
-
-def no_answer(url: str) -> Answer:
-    return Answer(url=url, final_url=url, status=None, headers=(), body=b"", redirects=0, address="",
-                  started_s=0.0, duration_s=0.0, bytes_received=0, drop=None)  # fmt: skip
 
 
 def _stored_answer(run: str, candidate: Candidate) -> Answer:
@@ -211,114 +192,3 @@ def _sample_answer(candidate: Candidate) -> tuple[Answer, dict[str, Any]]:
         return answer._replace(drop=found), {}
     body, facts = found
     return answer._replace(status=200, body=body), facts
-
-
-def _failed_elsewhere(candidate: Candidate) -> Fetched:
-    """A failure of another tool, in its own words."""
-    status, message, drop = read_failure(candidate.source)
-    answer = no_answer(candidate.url)._replace(drop=drop)
-    image, extension, log = _fetched(candidate, answer, drop)
-    code = int(drop.value) if drop.reason is Reason.HTTP_STATUS and drop.value else None
-    return Fetched(image._replace(status=status, error_message=message, http_status=code), extension, log)
-
-
-def _header(answer: Answer, name: str) -> str | None:
-    values = [value for header, value in answer.headers if header.lower() == name]
-    return ", ".join(values) if values else None
-
-
-def _fetched(candidate: Candidate, answer: Answer, result: Processed | Drop) -> Fetched:
-    image = _row(candidate, answer)
-    log = _log(candidate, answer)
-    if isinstance(result, Drop):
-        return Fetched(_failed(image, result, answer), "", log)
-    return Fetched(_succeeded(image, result), result.extension, log)
-
-
-def _refreshed(candidate: Candidate, before: Image, answer: Answer) -> Fetched:
-    """The row that stood, where nothing speaks against it; it names the tar in which its bytes are."""
-    if answer.drop is not None and is_ours(str(answer.drop.reason)):
-        return _fetched(candidate, answer, answer.drop)
-    drop = judge_refreshed(before, answer)
-    if drop is None:
-        return _standing(before, _log(candidate, answer))
-    image, extension, log = _fetched(candidate, answer, drop)
-    return Fetched(image._replace(status=DOWNLOAD_FAILED), extension, log)
-
-
-def _standing(before: Image, log: FetchLog) -> Fetched:
-    return Fetched(before, "", log)
-
-
-def _log(candidate: Candidate, answer: Answer) -> FetchLog:
-    host = host_of(answer.final_url or candidate.url)
-    return FetchLog(candidate.uid, host, answer.address, answer.started_s, answer.duration_s, answer.bytes_received)
-
-
-def _failed(image: Image, drop: Drop, answer: Answer) -> Image:
-    status = DOWNLOAD_FAILED if answer.drop is not None or not answer.body else RESIZE_FAILED
-    message = f"{drop.reason}: {drop.detail}" if drop.detail else str(drop.reason)
-    return image._replace(
-        status=status,
-        error_message=message,
-        sha256=None if image.original_bytes is None else hashlib.sha256(answer.body).hexdigest(),
-        reason=str(drop.reason),
-        value=drop.value,
-        detail=drop.detail,
-    )
-
-
-def _succeeded(image: Image, done: Processed) -> Image:
-    return image._replace(
-        status="success",
-        reason="",
-        width=done.width,
-        height=done.height,
-        original_width=done.original_width,
-        original_height=done.original_height,
-        exif=done.exif,
-        sha256=done.sha256,
-        format=done.format,
-        phash=done.phash,
-        phash_quality=done.phash_quality,
-    )
-
-
-def _row(candidate: Candidate, answer: Answer) -> Image:
-    """The row of an attempt before its outcome is known. A body that was cut off by a clock leaves no trace in it."""
-    whole = answer.body if answer.drop is None else b""
-    was_led = answer.status is not None or answer.redirects > 0  # the last hop may be one that was refused
-    return Image(
-        url=candidate.url,
-        caption=candidate.captions[0].text if candidate.captions else "",
-        key=candidate.uid.hex(),
-        status=DOWNLOAD_FAILED,
-        error_message=None,
-        width=None,
-        height=None,
-        original_width=None,
-        original_height=None,
-        exif=None,
-        sha256=None,
-        uid=candidate.uid,
-        source_uid=candidate.source_uid,
-        captions=candidate.captions,
-        source=candidate.source,
-        extra=candidate.extra,
-        reason=str(Reason.INTERNAL_ERROR),
-        value=None,
-        detail="",
-        http_status=answer.status,
-        original_bytes=len(whole) or None,
-        final_url=answer.final_url if was_led else None,
-        redirects=answer.redirects if was_led else None,
-        x_robots_tag=_header(answer, "x-robots-tag"),
-        etag=_header(answer, "etag"),
-        last_modified=_header(answer, "last-modified"),
-        format=None,
-        phash=None,
-        phash_quality=None,
-        tar=None,
-        offset=None,
-        length=None,
-    )

@@ -68,6 +68,11 @@ class Answer(NamedTuple):
     drop: Drop | None
 
 
+def no_answer(url: str) -> Answer:
+    return Answer(url=url, final_url=url, status=None, headers=(), body=b"", redirects=0, address="",
+                  started_s=0.0, duration_s=0.0, bytes_received=0, drop=None)  # fmt: skip
+
+
 class Watcher(Protocol):
     """Who wants to know how far a request has come; one whose `sent` says no is not sent."""
 
