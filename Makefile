@@ -44,7 +44,7 @@ shards: $(READY) ## the main job: the demo's web becomes validated shards, and a
 	@echo "shards  $(RUN)/shards/main"; echo "report  $(RUN)/report.html"; echo "model   $(RUN)/model"
 
 .PHONY: test
-test: $(READY) ## lint, types and every test but the long rounds
+test: $(READY) $(PEER) ## lint, types and every test but the long rounds
 	$(MAKE) --no-print-directory lint
 	$(PY) -m pytest -m 'not soak' --ignore tests/cluster --numprocesses 2 --dist loadfile --durations=15
 

@@ -10,11 +10,12 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from transforms import storage
-from transforms.records import SCHEMA_VERSION
+from transforms.records import SCHEMA_VERSION, Int32
 
 R = TypeVar("R")
 
-_PLAIN = {bytes: pa.binary(), str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_PLAIN = {bytes: pa.binary(), str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(),
+          Int32: pa.int32()}  # fmt: skip
 
 
 def schema_of(record_type: type) -> pa.Schema:
@@ -24,7 +25,7 @@ def schema_of(record_type: type) -> pa.Schema:
 
 
 def _fields(record_type: type) -> list[pa.Field]:
-    return [_field(name, hint) for name, hint in get_type_hints(record_type).items()]
+    return [_field(name, hint) for name, hint in get_type_hints(record_type, include_extras=True).items()]
 
 
 def _field(name: str, hint: Any) -> pa.Field:

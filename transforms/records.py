@@ -4,10 +4,10 @@ Identity: `uid` is the first 16 bytes of the SHA-256 of the url's identity (`fil
 is the first 8 bytes of the SHA-256 of its text. Hashes are `bytes`.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 SCHEMA_VERSION = 1
-
+Int32 = Annotated[int, 32]  # where img2dataset's columns have it: in Arrow, ints have 64 bits
 
 # What stands at a Source: a WARC record, a sample's members in a tar, a row of a table that says why there is no image.
 WARC, SAMPLE, FAILED = "warc", "sample", "failed"
@@ -90,10 +90,10 @@ class Image(NamedTuple):
     key: str  # hex of uid
     status: str  # success | failed_to_download | failed_to_resize
     error_message: str | None
-    width: int | None  # pixels, of the stored image
-    height: int | None
-    original_width: int | None
-    original_height: int | None
+    width: Int32 | None  # pixels, of the stored image
+    height: Int32 | None
+    original_width: Int32 | None
+    original_height: Int32 | None
     exif: str | None  # JSON of the harmless tags, never GPS
     sha256: str | None  # hex, of the original bytes
     uid: bytes  # (16,)

@@ -21,9 +21,7 @@ PACE = {"web__hosts": f'[{{pattern: "*", at_once: 1, gap_s: {GAP_S}}}]', "web__l
 CLOCK_S = 0.05  # between a request's arrival and its line in the log, on a machine with other work
 
 
-def kill_one(
-    cluster: Cluster, started: Started, pids: Callable[[], list[int]], rng: random.Random, most_s: float
-) -> str:
+def kill_one(started: Started, pids: Callable[[], list[int]], rng: random.Random, most_s: float) -> str:
     """SIGKILL to one of the processes, some moment after there is one."""
     assert started.wait_until(lambda: bool(pids()), 60)
     time.sleep(rng.uniform(0, most_s))
@@ -33,16 +31,25 @@ def kill_one(
     return f"{pid} at {started.seconds:.1f} s"
 
 
+def kill_in_fetch(cluster: Cluster, started: Started, run: Path, rng: random.Random) -> None:
+    """Tasks wait for slow hosts: there is time for a worker's death and then for an executor's."""
+    assert started.wait_until(lambda: bool(list((run / "leases").glob("fetch-0*/*.json"))), 200), started.wait().err
+    worker = kill_one(started, cluster.sdk_workers, rng, 3)
+    print(f"fetch: SDK worker {worker}, executor {kill_one(started, cluster.executors, rng, 6)}")
+
+
+def kill_in_pack(cluster: Cluster, started: Started, run: Path, rng: random.Random) -> None:
+    """A job of 11 s, whose SDK workers live for the last 5: the executor dies first, and a worker when it is retried."""
+    assert started.wait_until((run / "manifest/pack.main.started.json").exists, 200), started.wait().err
+    old = cluster.executors()  # those of the stage before may still be ending
+    executor = kill_one(started, lambda: [pid for pid in cluster.executors() if pid not in old], rng, 7.5)
+    print(f"pack: executor {executor}, SDK worker {kill_one(started, cluster.sdk_workers, rng, 1.5)}")
+
+
 def killed_run(cluster: Cluster, run: Path, rng: random.Random) -> None:
     started = Started(demo_words(run, *cluster.words(), **PACE), env=cluster.environment)
-    for label, begun in (
-        ("fetch", lambda: bool(list((run / "leases").glob("fetch-0*/*.json")))),
-        ("pack", (run / "manifest/pack.main.started.json").exists),
-    ):
-        assert started.wait_until(begun, 200), started.wait().err
-        worker = kill_one(cluster, started, cluster.sdk_workers, rng, 3)
-        executor = kill_one(cluster, started, cluster.executors, rng, 6)
-        print(f"{label}: SDK worker {worker}, executor {executor}")
+    kill_in_fetch(cluster, started, run, rng)
+    kill_in_pack(cluster, started, run, rng)
     outcome = started.wait(400)
     assert outcome.code == 0, outcome.err
     print(f"ended well after {outcome.seconds:.0f} s")

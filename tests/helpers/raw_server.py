@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from transforms.web.settings import Pace, Timeouts, WebSettings
@@ -31,22 +31,31 @@ def http(status: int = 200, body: bytes = b"", *headers: str, length: bool = Tru
 class RawServer:
     """`async with RawServer({"/a": http(200, b"x"), "host.test/b": handler}) as server`. Unknown paths are 404."""
 
-    def __init__(self, routes: dict[str, bytes | Handler], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        routes: dict[str, bytes | Handler],
+        tls: ssl.SSLContext | None = None,
+        addresses: Sequence[str] = ("127.0.0.1",),  # of loopback; the same port at all of them
+    ) -> None:
         self.routes = routes
         self.log: list[Request] = []
         self.in_flight = self.most_in_flight = 0
         self.connections = 0
         self.port = 0
-        self._tls = tls
+        self._tls, self._addresses = tls, addresses
         self._tasks: set[asyncio.Task] = set()
 
     async def __aenter__(self) -> "RawServer":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._servers = []
+        for address in self._addresses:
+            server = await asyncio.start_server(self._serve, address, self.port, ssl=self._tls)
+            self.port = server.sockets[0].getsockname()[1]
+            self._servers.append(server)
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        self._server.close()
+        for server in self._servers:
+            server.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

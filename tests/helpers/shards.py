@@ -20,7 +20,7 @@ CAPTION = pa.struct(
 SCHEMA = pa.schema(
     [(n, pa.string()) for n in ("uid", "key", "url", "text", "caption")]
     + [("captions", pa.list_(CAPTION)), ("language", pa.string()), ("similarity", pa.float64())]
-    + [(n, pa.int64()) for n in ("width", "height", "original_width", "original_height")]
+    + [(n, pa.int32()) for n in ("width", "height", "original_width", "original_height")]
     + [(n, pa.string()) for n in ("status", "error_message", "exif", "sha256", "image_sha256", "caption_sha256")]
     + [(n, pa.string()) for n in ("source_uid", "extra")]
 )
