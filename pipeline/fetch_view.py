@@ -4,7 +4,8 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from pipeline import layout
-from transforms import parquet, storage
+from transforms import lease, parquet, storage
+from transforms.fetch.plan import LEASES
 from transforms.records import FetchLog
 
 TOP, MIN_ASKED = 5, 3  # hosts and reasons that are shown; hosts of fewer requests tell nothing
@@ -26,10 +27,11 @@ class FetchView:
         self._seen: set[str] = set()
         self._reasons: Counter[str] = Counter()
         self._hosts: dict[str, Waited] = {}
-        self._bytes = 0
+        self._bytes = self._in_flight = 0
         self._first_s, self._last_s = float("inf"), 0.0
 
     def update(self) -> None:
+        self._in_flight = lease.busy(self._run, LEASES)
         for stem in layout.stems_of_round(self._run, self._round):
             if stem not in self._seen:
                 self._seen.add(stem)
@@ -56,6 +58,7 @@ class FetchView:
         slow = sorted(((w.seconds / w.requests, host) for host, w in self._hosts.items() if w.requests >= MIN_ASKED),
                       reverse=True)  # fmt: skip
         return {
+            "in_flight": self._in_flight,
             "rows": rows,
             "images": images,
             "success_share": round(images / rows, 4) if rows else None,
@@ -73,10 +76,11 @@ class FetchView:
 
 
 def line_of(facts: dict[str, Any]) -> str:
-    """The facts for a person, or nothing before the first part."""
+    """The facts for a person, or nothing before the first request."""
+    parts = [f"{facts['in_flight']:,} in flight"] if facts["in_flight"] else []
     if not facts["rows"]:
-        return ""
-    parts = [f"{facts['images']:,} images", f"{facts['success_share']:.0%} of the urls",
+        return ", ".join(parts)
+    parts += [f"{facts['images']:,} images", f"{facts['success_share']:.0%} of the urls",
              f"{facts['images_per_s']:.1f} images/s", f"{facts['mb_per_s']:.1f} MB/s"]  # fmt: skip
     parts += [f"{reason} {n:,}" for reason, n in list(facts["top_reasons"].items())[:2]]
     parts += [f"slowest {host['host']} {host['seconds']:.1f} s" for host in facts["slowest_hosts"][:1]]

@@ -20,7 +20,7 @@ from pipeline.progress import Progress
 from transforms import lease, parquet, rounds, storage
 from transforms.fetch.again import at_most
 from transforms.fetch.commit import committed_names
-from transforms.fetch.plan import tasks_for
+from transforms.fetch.plan import LEASES, tasks_for
 from transforms.fetch.transform import Fetch, PlanFetch
 from transforms.records import PlanRow
 from transforms.web.settings import WebSettings
@@ -33,7 +33,7 @@ def fetch(run: str, rows: int, settings: Settings, engine: Engine, progress: Pro
     """
     if not fetch_round(run, rounds.rounds_of(run)[-1], rows, settings, engine, progress, part):
         return False
-    lease.clear(run, "fetch-", settings.web.lease_s)  # no attempt is under way any more
+    lease.clear(run, LEASES, settings.web.lease_s)  # no attempt is under way any more
     folder = storage.join(run, layout.IMAGES)
     storage.sweep(folder, committed_names(folder))
     return True

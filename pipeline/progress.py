@@ -7,9 +7,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 from transforms.trouble import Trouble
 
@@ -86,12 +88,15 @@ class _Watch:
             self._tell()
 
     def _draw(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(self._unit),
-                   TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[more]}"))  # fmt: skip
-        with Bar(*columns, console=self._console, transient=True) as bar:
-            task = bar.add_task(self._name, total=self._total, more="")
+        """What the view says has a line of its own: beside the bar it would leave no room for the counts."""
+        bar = Bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(self._unit),
+                  TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
+        task = bar.add_task(self._name, total=self._total)
+        more = Text(no_wrap=True, overflow="ellipsis")
+        with Live(Group(bar, more), console=self._console, transient=True):
             while not self._over.wait(POLL_S):
-                bar.update(task, completed=self._count(), more=self._more())
+                bar.update(task, completed=self._count())
+                more.plain = self._more()
 
     def _tell(self) -> None:
         while not self._over.wait(PLAIN_EVERY_S):

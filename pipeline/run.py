@@ -19,9 +19,10 @@ from pipeline.preflight import check_before_work
 from pipeline.progress import Progress
 from pipeline.stages import STAGE_NAMES, STAGES, Context, Stage
 from transforms import lease, storage
+from transforms.fetch import plan
 from transforms.trouble import Trouble
 
-LEASES = ("crawl-", "fetch-")  # of tasks that ask
+LEASES = ("crawl-", plan.LEASES)  # of tasks that ask
 VERSIONED = ("apache-beam", "pyarrow", "pillow", "numpy", "torch", "open_clip_torch", "selectolax", "pdqhash")
 
 

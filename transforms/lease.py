@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -54,6 +54,7 @@ class Claim(NamedTuple):
     machine: str  # with its boot and process namespace; "" where that cannot be known
     pid: int
     born: str  # when the process began, in the kernel's ticks: pids are used again
+    busy: int = 0  # how much its holder has under way, for people who look
 
     def stands_before(self, other: "Claim") -> bool:
         if self.shared and other.shared:
@@ -110,6 +111,21 @@ def clear(run: str, prefix: str, expiry_s: float, say: Callable[[str], object] =
         storage.delete_folder(folder)
 
 
+def busy(run: str, prefix: str) -> int:
+    """What the holders of the leases whose names begin with `prefix` had under way at their last heartbeats.
+
+    Raises StorageError.
+    """
+    found: dict[str, Claim] = {}
+    for name in storage.list_names(storage.join(run, FOLDER), f"{prefix}*"):
+        folder = storage.join(run, FOLDER, name)
+        for file in storage.list_names(folder, "*.[01].json"):
+            with suppress(storage.StorageError):  # withdrawn meanwhile
+                claim = read_claim(storage.join(folder, file))
+                found[claim.owner] = max(claim, found.get(claim.owner, claim), key=lambda c: c.beat)
+    return sum(claim.busy for claim in found.values() if not claim.is_provably_dead())
+
+
 class Lease:
     """One process's claim. `expiry_s`: seconds without a heartbeat after which it is dead."""
 
@@ -118,6 +134,7 @@ class Lease:
         self._expiry_s = expiry_s
         self._pause_s = min(MAX_POLL_S, expiry_s / 10)
         self._claim = new_claim(shared)
+        self.busy: Callable[[], int] = lambda: 0  # asked at each heartbeat
         self._writing = threading.Lock()
         self._over = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
@@ -193,7 +210,7 @@ class Lease:
         """What ends too late is lost for good: others may have taken the claim for dead before it changed."""
         with self._writing:
             began = time.monotonic()
-            self._claim = self._claim._replace(beat=self._claim.beat + 1, **changes)  # type: ignore[arg-type]
+            self._claim = self._claim._replace(beat=self._claim.beat + 1, busy=self.busy(), **changes)  # type: ignore[arg-type]
             storage.publish(self._path(self._claim), json.dumps(self._claim._asdict()).encode())
             self._renewed = NEVER if self._is_late() else began  # the others may have seen it as early as that
 

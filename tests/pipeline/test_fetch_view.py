@@ -1,12 +1,17 @@
 """What a fetch has come to so far, while it works and afterwards: counted here by other means."""
 
+import io
 import json
+import time
 from collections import Counter
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from pipeline.fetch_view import FetchView, line_of
+from pipeline.progress import Progress
+from transforms.lease import held
 from transforms.parquet import write_rows
 from transforms.records import FetchLog, Image
 
@@ -60,3 +65,33 @@ def test_a_person_reads_it_in_the_status(call, finished):
     facts = json.loads(call("status", finished, "--json").out)["stages"][1]["outcome"]
     assert f"fetch: {line_of(facts)}" in call("status", finished).out
     assert "images/s" in line_of(facts)
+
+
+def test_requests_under_way_are_seen_before_the_first_part(tmp_path):
+    view = FetchView(str(tmp_path), 0)
+    with held(str(tmp_path), "fetch-0000-00000", 0.5) as lease:
+        lease.busy = lambda: 256
+        time.sleep(0.3)  # a heartbeat
+        view.update()
+    assert view.line() == "256 in flight"
+    view.update()
+    assert (view.facts()["in_flight"], view.line()) == (0, "")
+
+
+class Talkative:
+    """A view with much to say."""
+
+    def update(self) -> None: ...
+
+    def line(self) -> str:
+        return "102 images, " * 20
+
+
+def test_what_it_says_leaves_room_for_the_counts():
+    screen = io.StringIO()
+    progress = Progress(Console(file=screen, force_terminal=True, width=80))
+    progress.stage("fetch", 12_345, "parts", lambda: 1_234, Talkative())
+    time.sleep(0.7)
+    progress.end()
+    assert "1234/12345 parts" in screen.getvalue().replace("\x1b[32m", "").replace("\x1b[0m", "")
+    assert "102 images" in screen.getvalue()

@@ -1,5 +1,6 @@
 """Leases: never two holders, the dead make way, a holder that was away too long does nothing more."""
 
+import json
 import os
 import signal
 import subprocess
@@ -222,3 +223,17 @@ def test_clearing_waits_for_those_who_live_and_leaves_other_leases(tmp_path, hol
     assert time.monotonic() - began > EXPIRY_S * 2.9
     assert [p.name for p in (tmp_path / "leases").iterdir()] == ["lock-run"]
     assert said == [f"waiting for an earlier attempt to end, or to be silent for {EXPIRY_S:g} s: x"]
+
+
+def test_who_looks_sees_what_the_living_holders_have_under_way(tmp_path):
+    with held(str(tmp_path), "fetch-1", EXPIRY_S) as one, held(str(tmp_path), "fetch-2", EXPIRY_S) as two:
+        one.busy, two.busy = (lambda: 7), (lambda: 30)
+        with held(str(tmp_path), "crawl-1", EXPIRY_S) as other:
+            other.busy = lambda: 1000
+            time.sleep(EXPIRY_S)  # a heartbeat or two
+            assert leases.busy(str(tmp_path), "fetch-") == 37
+        corpse = leases.new_claim(shared=False)._replace(born="1", busy=500)
+        (tmp_path / "leases/fetch-1/dead.0.json").write_text(json.dumps(corpse._asdict()))
+        assert leases.busy(str(tmp_path), "fetch-") == 37
+    assert leases.busy(str(tmp_path), "fetch-") == 0
+    assert leases.busy(str(tmp_path / "nothing"), "fetch-") == 0

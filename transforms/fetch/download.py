@@ -19,6 +19,7 @@ from transforms.fetch.pages import page_of
 from transforms.fetch.plan import stem
 from transforms.fetch.rows import Fetched, failed_elsewhere, fetched_row, is_ours, refreshed, standing
 from transforms.fetch.settings import FetchSettings
+from transforms.lease import Lease
 from transforms.records import FAILED, SAMPLE, Candidate, PlanRow
 from transforms.trouble import Trouble
 from transforms.warc import read_stored
@@ -51,18 +52,20 @@ async def fetch_task(
     task: int,
     fetch: FetchSettings,
     web: WebSettings,
-    may_ask: Callable[[], object] | None = None,
+    lease: Lease | None = None,
 ) -> TaskResult:
-    """Fetch every part of a task that is not committed yet. `may_ask` raises where the task is somebody else's.
+    """Fetch every part of a task that is not committed yet, for as long as its lease holds.
 
-    Raises StorageError where the disk gives up.
+    Raises LeaseLost, StorageError where the disk gives up.
     """
     folder = storage.join(run, "images")
     plan = parquet.read_rows(storage.join(folder, "plan", f"{stem(round_, task)}.parquet"), PlanRow)
     done = parts = 0
     decoders = shared_pool(fetch.decoders, fetch.image.model_dump_json())
     with ThreadPoolExecutor(READERS) as readers:
-        async with PoliteWeb(web, may_ask=may_ask) as polite:
+        async with PoliteWeb(web, may_ask=lease.check if lease else None) as polite:
+            if lease is not None:
+                lease.busy = lambda: polite.in_flight
             fetcher = Fetcher(run, fetch, polite, DecodeQueue(decoders), readers)
             for part, rows in groupby(plan, key=lambda row: row.part):
                 parts += 1

@@ -7,7 +7,7 @@ from itertools import groupby
 from filters.reasons import Drop
 from filters.url import host_of
 from transforms import parquet, storage
-from transforms.fetch.plan import stem
+from transforms.fetch.plan import LEASES, stem
 from transforms.lease import while_held
 from transforms.partition import task_of
 from transforms.records import Candidate, PageRule, PlanRow
@@ -43,7 +43,7 @@ def judge_pages(task: int, rows: Iterable[PlanRow], run: str, round_: int, web: 
     path = storage.join(run, "images", "pages", f"{stem(round_, task)}.parquet")
     if not storage.exists(path):
         urls = {page_of(row.candidate) for row in rows}
-        rules = while_held(run, f"fetch-pages-{stem(round_, task)}", web.lease_s,
+        rules = while_held(run, f"{LEASES}pages-{stem(round_, task)}", web.lease_s,
                            lambda lease: run_async(ask_pages(urls, web, lease.check)))  # fmt: skip
         parquet.write_rows(path, PageRule, rules, keep_first=True)
     known = {rule.page_url: rule for rule in parquet.read_rows(path, PageRule)}

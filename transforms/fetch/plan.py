@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from filters.url import host_of
 from transforms.records import Candidate, PlanRow
 
+LEASES = "fetch-"  # what the names of a fetch's leases begin with
+
 
 def tasks_for(rows: int, rows_per_task: int) -> int:
     """How many tasks a plan of `rows` has. Never a function of the number of workers."""

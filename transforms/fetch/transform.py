@@ -11,7 +11,7 @@ from transforms import parquet, storage
 from transforms.fetch.again import rows_again
 from transforms.fetch.download import TaskResult, fetch_task
 from transforms.fetch.pages import judge_pages, other_owner
-from transforms.fetch.plan import plan_rows, stem, unplanned
+from transforms.fetch.plan import LEASES, plan_rows, stem, unplanned
 from transforms.fetch.settings import FetchSettings
 from transforms.lease import while_held
 from transforms.partition import task_of
@@ -103,7 +103,7 @@ def write_plan(task: int, rows: Iterable[PlanRow], run: str, round_: int, settin
 
 def run_task(task: int, run: str, round_: int, settings: FetchSettings, web: WebSettings) -> TaskResult:
     """Two attempts at one task, of which an engine may think that one is dead, never ask at the same time."""
-    name = f"fetch-{stem(round_, task)}"
+    name = f"{LEASES}{stem(round_, task)}"
     return while_held(
-        run, name, web.lease_s, lambda lease: run_async(fetch_task(run, round_, task, settings, web, lease.check))
+        run, name, web.lease_s, lambda lease: run_async(fetch_task(run, round_, task, settings, web, lease))
     )

@@ -145,6 +145,11 @@ class Client:
         self._curl.close()
         await self._resolver.close()
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that are under way."""
+        return self._curl.in_flight if self._curl is not None else 0
+
     async def get(self, url: str, *, max_bytes: int, accept: str, headers: Headers = ()) -> Answer:
         """Ask for `url` and follow its redirects. The status is 200, or there is a drop."""
         wanted = Wanted(max_bytes, accept, headers)

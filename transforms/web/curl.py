@@ -51,6 +51,10 @@ class Curl:
         self._ticker: asyncio.TimerHandle | None = None
         self._watched: dict[int, int] = {}
 
+    @property
+    def in_flight(self) -> int:
+        return len(self._running)
+
     async def run(self, request: Request, transfer: Transfer) -> End:
         """Fill `transfer` with what comes of `request`; how it ended."""
         handle = self._handles.pop() if self._handles else self._new_handle()

@@ -68,6 +68,11 @@ class PoliteWeb:
         await self._tdm.close()
         await self._client.__aexit__(kind, error, trace)
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that are under way."""
+        return self._client.in_flight
+
     async def ask(self, url: str, kind: Kind = "image", page_url: str = "", headers: Headers = ()) -> Answer:
         """The answer to `url`, or the drop that says why there is none. Expected failures are never exceptions."""
         drop = await self.judge_page(page_url)
