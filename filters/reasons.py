@@ -39,6 +39,7 @@ class Reason(StrEnum):
     ROBOTS_UNAVAILABLE = "robots_unavailable"  # robots.txt answered 5xx, 429 or not at all
     CRAWL_DELAY_TOO_LONG = "crawl_delay_too_long"
     HOST_BUDGET = "host_budget"
+    HOST_UNREACHABLE = "host_unreachable"  # it stopped answering: its other urls were not asked
     OPT_OUT = "opt_out"  # X-Robots-Tag or TDMRep of the image's answer
 
     # fetch: address and transport
@@ -97,6 +98,7 @@ _MAY_PASS = frozenset(
     {
         Reason.ROBOTS_UNAVAILABLE,
         Reason.HOST_BUDGET,
+        Reason.HOST_UNREACHABLE,
         Reason.CONNECT_FAILED,
         Reason.TIMEOUT,
         Reason.CONNECTION_LOST,

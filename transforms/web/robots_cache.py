@@ -33,6 +33,7 @@ _OF_THE_HOST = frozenset(
         Reason.DNS_NOT_FOUND,
         Reason.TLS_FAILED,
         Reason.HOST_BUDGET,
+        Reason.HOST_UNREACHABLE,
         Reason.LOCAL_NETWORK,
         Reason.LOCAL_RESOLVER,
     }

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 
 from filters.reasons import Drop, Reason
+from transforms.web.circuit import Circuit
 from transforms.web.client import header
 from transforms.web.settings import Pace, WebSettings
 from transforms.web.transfer import Headers
@@ -29,7 +30,8 @@ _ALONE = Pace(at_once=1, gap_s=0.0)
 class Host:
     """What is known of one host's patience. Where kinds of requests are mixed, the strictest pace holds for all."""
 
-    def __init__(self, now: float, asked_s: float = float("-inf")) -> None:
+    def __init__(self, now: float, circuit: Circuit, asked_s: float = float("-inf")) -> None:
+        self.circuit = circuit
         self.asked_s = asked_s  # when somebody before us may have asked last
         self.door = asyncio.Lock()  # one request starts at a time, in the order of asking
         self.changed = asyncio.Event()
@@ -156,7 +158,11 @@ class Schedule:
             return Drop(Reason.HOST_BUDGET, host.strikes, "429 or 503 in a row")
         if self._clock() - host.first_s > self._settings.max_host_hours * _HOUR_S:
             return Drop(Reason.HOST_BUDGET, self._settings.max_host_hours, "hours")
-        return None
+        return host.circuit.judge(self._clock())
+
+    def note_end(self, name: str, status: int | None, drop: Drop | None) -> None:
+        """Note how a request ended, before its turn does: the next in line may need no turn."""
+        self._host(name).circuit.note(status, drop, self._clock())
 
     def judge_answer(self, name: str, status: int | None, headers: Headers) -> bool:
         """Note what a host answered; whether the same request may be made again, after the wait that is noted too."""
@@ -192,7 +198,8 @@ class Schedule:
         host = self._hosts.get(name)
         if host is None:
             self._forget_idle()
-            host = self._hosts[name] = Host(self._clock(), self._asked_s)
+            circuit = Circuit(self._settings.breaker_after, self._settings.breaker_rest_s)
+            host = self._hosts[name] = Host(self._clock(), circuit, self._asked_s)
         return host
 
     def _forget_idle(self) -> None:

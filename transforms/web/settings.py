@@ -87,6 +87,8 @@ class WebSettings(Rules):
     large_bodies_at_once: int = operational(8, ge=1)  # answers above 1 MiB: bounds the memory of bodies on their way
     retries: int = operational(2, ge=0)  # after 429 and 503
     give_up_after: int = Field(default=8, ge=1)  # so many 429 or 503 in a row: a minute or two of waiting
+    breaker_after: int = Field(default=5, ge=1)  # a host that fails so often in a row is left alone
+    breaker_rest_s: float = operational(60, ge=0)  # for so long; the next failure begins another rest
     backoff_s: float = operational(1, ge=0)  # doubles with each answer of that kind
     max_backoff_s: float = operational(300, ge=0)  # the longest Retry-After that is waited for
     slow_after_s: float = operational(1, gt=0)  # hosts that answer later than this are asked one at a time
