@@ -90,7 +90,12 @@ def write_urls(path: Path, corpus: Corpus, scheme: str, port: int, urls: dict[st
     for group, count in urls.items():
         names = corpus.names[group]
         rows += [f"{scheme}://{host(n % hosts)}:{port}/{n}/{names[n % len(names)]}" for n in range(count)]
-    random.Random(0).shuffle(rows)
+    write_table(path, rows)
+    return len(rows)
+
+
+def write_table(path: Path, urls: list[str]) -> None:
+    """The urls in any order, with captions."""
+    rows = random.Random(0).sample(urls, len(urls))
     captions = [f"picture number {n} of a list" for n in range(len(rows))]
     pq.write_table(pa.table({"url": rows, "caption": captions}), path)
-    return len(rows)

@@ -1,6 +1,6 @@
 """`make bench-fetch`: Pairmill's fetch against img2dataset on loopback, into bench/results/fetch.json.
 
-    python -m bench.fetch.run [--scale 1.0] [--rounds 2] [--only https,https_shared,http,reuse,memory]
+    python -m bench.fetch.run [--scale 1.0] [--rounds 2] [--only https,https_shared,http,https_reuse,memory,slow_web]
 
 Wants nginx, and the machine alone. Ends by itself.
 """
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from bench.fetch import slow_web
 from bench.fetch.clients import IMG2DATASET, Outcome, img2dataset, pairmill, stored_images
 from bench.fetch.corpus import BIG_URLS, HOSTS, WEB_URLS, Corpus, write_corpus, write_urls
 from bench.fetch.serving import Web, serving
@@ -44,7 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of images")
     parser.add_argument("--rounds", type=int, default=2, help="of each client, in turn")
-    parser.add_argument("--only", default=",".join([*ROWS, "memory"]))
+    parser.add_argument("--only", default=",".join([*ROWS, *OTHERS]))
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     if not os.path.exists(IMG2DATASET):
@@ -57,9 +58,7 @@ def main() -> int:
         corpus = write_corpus(folder / "pictures")
         with serving(folder / "nginx", corpus.folder) as web:
             for row in arguments.only.split(","):
-                measured = (
-                    memory(folder, corpus, web) if row == "memory" else compared(folder, corpus, web, row, arguments)
-                )
+                measured = OTHERS.get(row, compared)(folder, corpus, web, row, arguments)
                 known["rows"][row] = measured
                 known["ratios"] |= ratios(row, measured)
                 known |= {"versions": versions() | {"img2dataset": "1.47.0"}, "cores": len(os.sched_getaffinity(0)),
@@ -132,7 +131,13 @@ def psnr_of(stored: Image.Image, original: Image.Image) -> float:
     return 10 * math.log10(255**2 / max(float((difference**2).mean()), 1e-3))
 
 
-def memory(folder: Path, corpus: Corpus, web: Web) -> dict[str, Any]:
+def slow(folder: Path, corpus: Corpus, web: Web, row: str, arguments: Any) -> dict[str, Any]:
+    """The second table: a web with latency and dead hosts."""
+    say(row)
+    return slow_web.measured(folder, corpus, web.ca_file, arguments.scale, say)
+
+
+def memory(folder: Path, corpus: Corpus, web: Web, row: str, arguments: Any) -> dict[str, Any]:
     """Peak memory of Pairmill's largest process for few images and for many."""
     found = {}
     for count in MEMORY_URLS:
@@ -148,11 +153,16 @@ def ratios(row: str, measured: dict[str, Any]) -> dict[str, float]:
     if row == "memory":
         few, many = (measured[str(count)]["largest_process_bytes"] for count in MEMORY_URLS)
         return {"memory_20k_to_2k": round(many / few, 3)}
+    if row == "slow_web":
+        return {f"slow_web_{name}_to_ideal": measured[name]["to_ideal"] for name in ("pairmill", "img2dataset")}
     ours, theirs = measured["pairmill"], measured["img2dataset"]
     return {
         f"{row}_cpu": round(ours["cpu_ms_per_image"] / theirs["cpu_ms_per_image"], 3),
         f"{row}_wall": round(ours["images_per_s"] / theirs["images_per_s"], 3),
     }
+
+
+OTHERS = {"memory": memory, "slow_web": slow}
 
 
 if __name__ == "__main__":
