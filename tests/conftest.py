@@ -19,6 +19,11 @@ os.environ["PYTHONPATH"] = str(ROOT / "tests")  # and that worker processes unpi
 from helpers import command, samples  # noqa: E402
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Binary values are named by their argument: gzip's hold the time of day, and workers must collect the same names."""
+    return argname if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()) else None
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
