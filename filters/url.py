@@ -8,7 +8,7 @@ identity would give every image another `uid`.
 import hashlib
 import re
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from ada_url import URL, join_url, normalize_url
 from pydantic import Field, field_validator
@@ -94,6 +94,7 @@ def uid_of_foreign(dataset: str, key: str) -> bytes:
     return hashlib.sha256(f"{dataset}\0{key}".encode("utf-8", "surrogatepass")).digest()[:UID_BYTES]
 
 
+@lru_cache(4_096)
 def host_of(url: str) -> str:
     """The host name of a url, lower case, without port and final dot; "" where there is none."""
     try:

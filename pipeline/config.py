@@ -34,7 +34,7 @@ class EngineSettings(Rules):
     """Where the pipelines run. Nothing here changes a row."""
 
     runner: str = operational("FnApiRunner")  # or DirectRunner (the same), SparkRunner, DataflowRunner, ...
-    workers: int = operational(1, ge=1)  # local worker processes, at most
+    workers: int = operational(1, ge=1)  # local worker processes, at most; of fetch, with their decoders
     bytes_per_worker: int = operational(32 * 1024 * 1024, ge=1)  # a stage that reads less starts fewer of them
     spark: SparkSettings = operational(SparkSettings())
     dataflow: DataflowSettings = operational(DataflowSettings())

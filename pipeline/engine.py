@@ -94,6 +94,10 @@ class Engine:
         size_bytes = sum(map(storage.size_bytes, paths))
         return min(self.settings.workers, max(1, -(-size_bytes // self.settings.bytes_per_worker)))
 
+    def workers_with(self, helpers: int) -> int:
+        """How many local workers keep all cores busy where `helpers` processes of its own do most of a worker's work."""
+        return -(-self.settings.workers // helpers)
+
     def run(
         self,
         build: Callable[[beam.Pipeline], Any],

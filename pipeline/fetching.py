@@ -50,7 +50,8 @@ def fetch_round(
     view = FetchView(run, round_)
     progress.stage(label, plan["parts"], "parts", lambda: len(layout.stems_of_round(run, round_)), view)
     transform = Fetch(run, round_, settings.fetch, settings.web)
-    engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | transform, "fetch", progress.say, len(mine))
+    workers = min(len(mine), engine.workers_with(settings.fetch.decoders))
+    engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | transform, "fetch", progress.say, workers)
     return len(layout.stems_of_round(run, round_)) == plan["parts"]
 
 

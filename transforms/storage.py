@@ -6,15 +6,16 @@ names. Credentials come from each store's usual environment alone.
 
 import hashlib
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from transforms.stores import filesystems, local, remote
 from transforms.stores.errors import StorageError
-from transforms.stores.local import TEMPORARY_PREFIX, scratch_errors, scratch_file
+from transforms.stores.local import TEMPORARY_PREFIX, scratch_errors
 
-__all__ = ["TEMPORARY_PREFIX", "StorageError", "scratch_errors", "scratch_file"]
+__all__ = ["TEMPORARY_PREFIX", "StorageError", "scratch_errors"]
 
 COPY_BYTES = 1 << 20
 LOCAL_SCHEME = "file://"
@@ -107,22 +108,45 @@ def sha256_of(path: str) -> str:
     return digest.hexdigest()
 
 
-def publishing(path: str, *, keep_first: bool = False) -> AbstractContextManager[BinaryIO]:
+@contextmanager
+def publishing(path: str, *, keep_first: bool = False) -> Iterator[BinaryIO]:
     """A file that appears under `path` when the block ends well, and leaves nothing behind when it does not.
 
     With `keep_first`, an object that is already there stays: of two attempts at one part the first one counts.
     Raises StorageError where the disk is full or the folder cannot be written.
     """
     store, path = _at(path)
-    return store.publishing(path, keep_first=keep_first)
+    with store.publishing(os.path.dirname(path), lambda: path, keep_first=keep_first) as file:
+        yield file
 
 
-def publish_file(path: str, file: BinaryIO) -> None:
-    """Write what stands in `file`, from its beginning, whole under `path`."""
-    file.seek(0)
-    with publishing(path) as target:
-        while block := file.read(COPY_BYTES):
-            target.write(block)
+class Sink(Protocol):
+    """Where bytes can be written."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class Digesting:
+    """A file that is written, and the SHA-256 of what was written."""
+
+    def __init__(self, file: BinaryIO, digest: "hashlib._Hash") -> None:
+        self._file, self._digest = file, digest
+
+    def write(self, data: bytes) -> int:
+        self._digest.update(data)
+        return self._file.write(data)
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+@contextmanager
+def publishing_by_digest(folder: str, name_of: Callable[[str], str]) -> Iterator[Digesting]:
+    """A file that appears in `folder` under the name that `name_of` gives to its SHA-256 (hex). See `publishing`."""
+    store, folder = _at(folder)
+    digest = hashlib.sha256()
+    with store.publishing(folder, lambda: join(folder, name_of(digest.hexdigest()))) as file:
+        yield Digesting(file, digest)
 
 
 def publish(path: str, data: bytes, *, keep_first: bool = False) -> None:

@@ -329,7 +329,7 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://pairmill.invalid/warc")
 class WarcWriter:
     """Writes HTTP answers as WARC/1.1, a gzip member a record. The bytes are a function of the calls alone."""
 
-    def __init__(self, file: BinaryIO, software: str = "Pairmill") -> None:
+    def __init__(self, file: storage.Sink, software: str = "Pairmill") -> None:
         self._file = file
         self._software = software
         self._empty = True

@@ -18,7 +18,7 @@ from pipeline.manifest import Manifests, Stamp
 from transforms import parquet
 from transforms.collect.settings import CollectSettings
 from transforms.collect.transform import collect_steps
-from transforms.fetch.commit import Spool, commit_part
+from transforms.fetch.commit import Memory, Spool, commit_part
 from transforms.fetch.plan import plan_rows, unplanned
 from transforms.fetch.plan import stem as stem_of
 from transforms.records import Candidate, Caption, Image, PlanRow, Score, Source
@@ -192,7 +192,7 @@ def _write_part(run: Path, tars: bool, part: int, rows: int) -> str:
 
 
 def _commit(run: Path, stem: str, images: list[Image]) -> None:
-    with Spool(1 << 28) as spool:
+    with Spool(Memory(1 << 28)) as spool:
         for number, image in enumerate(images):
             spool.put(image.uid, jpeg(number % 100, 256))
         commit_part(str(run / "images"), stem, [(image, "jpg") for image in images], spool, [])

@@ -73,7 +73,7 @@ def fetched(tmp_path_factory):
     with in_thread(Site()) as site:
         config = {
             "collect": {"tables": {"paths": [str(folder / "t.parquet")], "page_url": "page"}},
-            "fetch": {"rows_per_task": 50, "rows_per_part": 40},
+            "fetch": {"rows_per_task": 50, "rows_per_part": 40, "decoders": 1},
             "web": {"connect_to": {"*.test:80": f"127.0.0.1:{site.port}"}, "contact": "me@example.org"},
             "engine": {"workers": 4},
         }

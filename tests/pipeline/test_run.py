@@ -16,7 +16,7 @@ from pipeline.progress import Progress
 from pipeline.run import has_grown, refusal, run_stages, stages_between
 from pipeline.stages import STAGES, Context, collect_stamp
 from transforms import storage
-from transforms.fetch.commit import Spool
+from transforms.fetch.commit import Memory, Spool
 
 WHOLE = (0, 1)
 
@@ -174,7 +174,7 @@ def test_a_full_disk_under_a_spool_is_no_fault_of_the_image():
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
     try:
-        with pytest.raises(storage.StorageError, match="free some space"), Spool(10) as spool:
+        with pytest.raises(storage.StorageError, match="free some space"), Spool(Memory(10)) as spool:
             spool.put(bytes(16), bytes(100_000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

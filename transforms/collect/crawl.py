@@ -1,11 +1,10 @@
 """One task of a crawl round: asks its pages politely, writes what they answered as WARC. No Beam."""
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import groupby
-from typing import BinaryIO
 
 from filters.reasons import Drop, Reason
 from transforms import parquet, storage
@@ -53,17 +52,18 @@ async def crawl_task(
 async def _crawl_part(folder: str, name: str, urls: Sequence[str], web: PoliteWeb, html: HtmlSettings) -> None:
     answers = await asyncio.gather(*(web.ask(url, kind="page") for url in urls))
     web.may_ask()
-    with storage.scratch_file() as file:
+    with storage.publishing_by_digest(folder, partial(_warc_name, name)) as file:
         pages = _write_warc(file, answers, html)
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        warc = f"{name}-{digest[:16]}.warc.gz"
-        storage.publish_file(storage.join(folder, warc), file)
-    named = [p._replace(warc=warc, warc_sha256=digest) for p in pages]
+    digest = file.hexdigest()
+    named = [p._replace(warc=_warc_name(name, digest), warc_sha256=digest) for p in pages]
     parquet.write_rows(storage.join(folder, f"{name}.parquet"), CrawlPage, named, keep_first=True)
 
 
-def _write_warc(file: BinaryIO, answers: Sequence[Answer], html: HtmlSettings) -> list[CrawlPage]:
+def _warc_name(part: str, digest: str) -> str:
+    return f"{part}-{digest[:16]}.warc.gz"
+
+
+def _write_warc(file: storage.Sink, answers: Sequence[Answer], html: HtmlSettings) -> list[CrawlPage]:
     """The answers in plan order, never in order of arrival."""
     writer = WarcWriter(file)
     pages = []

@@ -4,9 +4,9 @@ The tar's name carries its digest, the Parquet names its tar and is published la
 at one part cannot mix, because the first Parquet that appears stays, and it names its own tar.
 """
 
-import hashlib
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import BinaryIO
 
@@ -17,11 +17,20 @@ from transforms.records import FetchLog, Image
 from transforms.tar import TarWriter
 
 
-class Spool:
-    """Encoded images of one part, in the order of their arrival; on disk beyond `limit_bytes`."""
+class Memory:
+    """What several spools may hold together."""
 
     def __init__(self, limit_bytes: int) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=limit_bytes)  # noqa: SIM115 - closed in __exit__
+        self.left_bytes = limit_bytes
+
+
+class Spool:
+    """Encoded images of one part, as they arrive: in memory while there is some left, else in a temporary file."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._held: dict[bytes, bytes] = {}
+        self._file: BinaryIO | None = None
         self._places: dict[bytes, tuple[int, int]] = {}
         self._end = 0
 
@@ -29,18 +38,33 @@ class Spool:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with storage.scratch_errors():
-            self._file.close()
+        self._memory.left_bytes += sum(map(len, self._held.values()))
+        self._held.clear()
+        if self._file is not None:
+            with storage.scratch_errors():
+                self._file.close()
 
     def put(self, uid: bytes, data: bytes) -> None:
         """Raises StorageError where the disk is full."""
+        if len(data) <= self._memory.left_bytes:
+            self._memory.left_bytes -= len(data)
+            self._held[uid] = data
+        else:
+            self._write(uid, data)
+
+    def _write(self, uid: bytes, data: bytes) -> None:
         with storage.scratch_errors():
-            self._file.seek(self._end)
+            if self._file is None:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
             self._file.write(data)
         self._places[uid] = (self._end, len(data))
         self._end += len(data)
 
     def get(self, uid: bytes) -> bytes:
+        """All is put before anything is got."""
+        if uid in self._held:
+            return self._held[uid]
+        assert self._file is not None
         offset, length = self._places[uid]
         self._file.seek(offset)
         return self._file.read(length)
@@ -54,18 +78,19 @@ def commit_part(
     folder: str, stem: str, rows: Sequence[tuple[Image, str]], spool: Spool, log: Sequence[FetchLog]
 ) -> None:
     """Publish a part: (row, file extension of its image) in plan order. Raises StorageError."""
-    with storage.scratch_file() as file:
+    with storage.publishing_by_digest(folder, partial(_tar_name, stem)) as file:
         images = _write_tar(file, rows, spool)
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-        name = f"{stem}-{digest}.tar"
-        storage.publish_file(storage.join(folder, name), file)
+    name = _tar_name(stem, file.hexdigest())
     parquet.write_rows(storage.join(folder, f"{stem}.log.parquet"), FetchLog, log)
     named = [i._replace(tar=name) if i.status == "success" and i.tar is None else i for i in images]
     parquet.write_rows(storage.join(folder, f"{stem}.parquet"), Image, named, keep_first=True)
 
 
-def _write_tar(file: BinaryIO, rows: Sequence[tuple[Image, str]], spool: Spool) -> list[Image]:
+def _tar_name(stem: str, digest: str) -> str:
+    return f"{stem}-{digest[:16]}.tar"
+
+
+def _write_tar(file: storage.Sink, rows: Sequence[tuple[Image, str]], spool: Spool) -> list[Image]:
     tar = TarWriter(file)
     done = [_add_sample(tar, image, extension, spool) for image, extension in rows]
     tar.close()

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from PIL import ExifTags, Image, ImageFile
 
 from filters.reasons import Drop, Reason
+from transforms.fetch.jpeg import SPARE
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 Image.MAX_IMAGE_PIXELS = None  # our own bound is checked first, from the header
@@ -61,6 +62,11 @@ class Opened(NamedTuple):
         """(width, height) in pixels, upright."""
         return self.picture.size[::-1] if self.orientation in SIDEWAYS else self.picture.size
 
+    @property
+    def is_plain_jpeg(self) -> bool:
+        """Three components of colour, and nothing to turn."""
+        return self.picture.format in ("JPEG", "MPO") and self.picture.mode == "RGB" and self.orientation == 1
+
 
 def open_image(body: bytes, name: str, max_pixels: int) -> Opened | Drop:
     """Read the header of an image of format `name`. A size above the bound is refused before any pixel is decoded."""
@@ -84,7 +90,7 @@ def load_upright(opened: Opened, target: tuple[int, int] | None) -> Image.Image 
     try:
         if target is not None and isinstance(picture, ImageFile.ImageFile):
             width, height = target[::-1] if opened.orientation in SIDEWAYS else target
-            picture.draft(None, (2 * width, 2 * height))  # never below twice the target: no loss to see
+            picture.draft(None, (math.ceil(SPARE * width), math.ceil(SPARE * height)))
         picture.load()
     except DECODE_ERRORS as error:
         return decode_drop(error)

@@ -14,6 +14,7 @@ from filters.image import ImageRules, judge_size
 from filters.reasons import Drop, Reason
 from filters.rules import Rules
 from transforms.fetch.decode import Opened, exif_json, load_upright, open_image
+from transforms.fetch.jpeg import shrunk
 from transforms.fetch.phash import perceptual_hash
 from transforms.fetch.pixels import Mode, framed, resized, target_size, to_plain, to_rgb, to_srgb
 from transforms.fetch.sniff import is_whole, jpeg_scans, sniff
@@ -92,15 +93,14 @@ def _process_opened(opened: Opened, body: bytes, settings: ImageSettings) -> Pro
     drop = _judge_target(target or original, settings)
     if drop is not None:
         return drop
-    upright = load_upright(opened, target)
-    if isinstance(upright, Drop):
-        return upright
-    plain = to_plain(upright)
-    small = plain if target is None else resized(plain, target)
+    pictures = _decoded(opened, body, target)
+    if isinstance(pictures, Drop):
+        return pictures
+    small, hashed = pictures
     done = to_srgb(small, opened.picture.info.get("icc_profile"))  # after the resize: fewer pixels
     if target is not None:
         done = framed(done, settings.size, settings.mode)
-    phash, phash_quality = perceptual_hash(to_rgb(small if min(small.size) >= HASHED_SIDE else plain))
+    phash, phash_quality = perceptual_hash(to_rgb(hashed))
     same = done is opened.picture and NAMES[settings.encode] == opened.picture.format
     return Processed(
         (bare(body, NAMES[settings.encode]) if same else None) or encoded(done, settings),
@@ -113,6 +113,20 @@ def _process_opened(opened: Opened, body: bytes, settings: ImageSettings) -> Pro
         phash,
         phash_quality,
     )
+
+
+def _decoded(opened: Opened, body: bytes, target: tuple[int, int] | None) -> tuple[Image.Image, Image.Image] | Drop:
+    """The picture at its target size, and the one to hash."""
+    if target is not None and min(target) >= HASHED_SIDE and opened.is_plain_jpeg:
+        quickly = shrunk(body, target)
+        if quickly is not None:
+            return quickly, quickly
+    upright = load_upright(opened, target)
+    if isinstance(upright, Drop):
+        return upright
+    plain = to_plain(upright)
+    small = plain if target is None else resized(plain, target)
+    return small, small if min(small.size) >= HASHED_SIDE else plain
 
 
 def _judge_target(size: tuple[int, int], settings: ImageSettings) -> Drop | None:

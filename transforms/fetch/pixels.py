@@ -10,7 +10,6 @@ Mode = Literal["no", "border", "keep_ratio", "keep_ratio_largest", "center_crop"
 SHORT_SIDE_MODES = ("keep_ratio", "center_crop")
 WHITE = (255, 255, 255)
 BICUBIC = ResizeOptions(ResizeAlg.convolution(FilterType.catmull_rom))
-LANCZOS = ResizeOptions(ResizeAlg.convolution(FilterType.lanczos3))
 # 16 bits to 8, rounded: 65,535 is white as 255 is.
 _TO_8_BITS = [(value * 255 + 32_767) // 65_535 for value in range(65_536)]
 
@@ -34,12 +33,12 @@ def _scaled(length: int, size: int, side: int) -> int:
     return max(1, (2 * length * size + side) // (2 * side))
 
 
-def resized(picture: Image.Image, target: tuple[int, int], how: ResizeOptions = BICUBIC) -> Image.Image:
+def resized(picture: Image.Image, target: tuple[int, int]) -> Image.Image:
     """An RGB, CMYK or L picture, as Pillow would; the library's vector code gives the same bytes on every processor."""
     if picture.size == target:
         return picture
     result = Image.new(picture.mode, target)
-    Resizer().resize_pil(picture, result, how)
+    Resizer().resize_pil(picture, result, BICUBIC)
     return result
 
 

@@ -2,12 +2,11 @@
 
 import fnmatch
 import glob
-import io
 import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -63,18 +62,20 @@ def read_range(path: str, offset: int, length: int) -> bytes:
 
 
 @contextmanager
-def publishing(path: str, *, keep_first: bool = False) -> Iterator[BinaryIO]:
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}-{name}")
+def publishing(folder: str, path_of: Callable[[], str], *, keep_first: bool = False) -> Iterator[BinaryIO]:
+    """`path_of` tells the final path, in `folder`, when all is written."""
+    temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
     make_folder(folder or ".")
     try:
         with open(temporary, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        _put(temporary, path, keep_first)
+        _put(temporary, path_of(), keep_first)
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}; free some space and run again") from error
+        raise StorageError(
+            f"cannot write {path_of()}: {error.strerror or error}; free some space and run again"
+        ) from error
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
@@ -107,13 +108,6 @@ def scratch_errors() -> Iterator[None]:
     except OSError as error:
         place = tempfile.gettempdir()
         raise StorageError(f"cannot write in {place}: {error.strerror}; free some space and run again") from error
-
-
-@contextmanager
-def scratch_file() -> Iterator[io.BufferedRandom]:
-    """A nameless file that is gone when the block ends. Raises StorageError where its disk is full."""
-    with scratch_errors(), tempfile.TemporaryFile() as file:
-        yield file
 
 
 def delete(path: str) -> None:

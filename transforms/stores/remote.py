@@ -160,14 +160,15 @@ def read_range(url: str, offset: int, length: int) -> bytes:
 
 
 @contextmanager
-def publishing(url: str, *, keep_first: bool = False) -> Iterator[BinaryIO]:
+def publishing(folder: str, url_of: Callable[[], str], *, keep_first: bool = False) -> Iterator[BinaryIO]:
+    """`url_of` tells the final url, in `folder`, when all is written."""
     with scratch_errors():
         file = tempfile.NamedTemporaryFile(prefix="pairmill-")  # noqa: SIM115 - closed below
     with file:
         with scratch_errors():
             yield cast(BinaryIO, file.file)
             file.flush()
-        _upload(file.name, url, keep_first)
+        _upload(file.name, url_of(), keep_first)
 
 
 def _upload(source: str, url: str, keep_first: bool) -> None:

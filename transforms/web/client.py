@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import NamedTuple, Protocol
 
-from ada_url import URL as ParsedUrl
-
 from filters.reasons import Drop, Reason
 from filters.url import normalise_url
 from transforms.web.address import Resolver
@@ -21,7 +19,8 @@ from transforms.web.certificates import authorities
 from transforms.web.curl import Curl, Request
 from transforms.web.decompress import ACCEPTED, decode_body
 from transforms.web.failures import drop_of
-from transforms.web.settings import Address, WebSettings, is_ip_literal, port_of
+from transforms.web.settings import Address, WebSettings
+from transforms.web.target import Target, target_of
 from transforms.web.transfer import Caps, Headers, Transfer
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -36,6 +35,7 @@ class Wanted(NamedTuple):
     accept: str = "*/*"
     headers: Headers = ()
     cut: bool = False  # a longer body is cut off there instead of refused
+    urgent: bool = False  # answers that came wait for this one: it goes first at its host
 
 
 class Reply(NamedTuple):
@@ -157,22 +157,21 @@ class Client:
 
     def judge_target(self, url: str) -> Drop | None:
         """What can be said of a url's address before any look-up."""
-        parsed = ParsedUrl(url)
-        host, port = parsed.hostname, port_of(parsed)
-        if not is_ip_literal(host):
-            return self._resolver.judge_port(host, port)
-        judged = self._resolver.judge([host.strip("[]")], port)
+        target = target_of(url)
+        if not target.is_ip:
+            return self._resolver.judge_port(target.host, target.port)
+        judged = self._resolver.judge([target.host.strip("[]")], target.port)
         return judged if isinstance(judged, Drop) else None
 
     async def exchange(self, url: str, wanted: Wanted, watcher: Watcher | None = None) -> Reply:
         """One request and its reply. `url` is a serialised http(s) url."""
         started = time.monotonic()
         reply = Reply(url, started_s=time.time())
-        parsed = ParsedUrl(url)
-        found = self.judge_target(url) or await self._resolver.addresses(parsed.hostname, port_of(parsed))
+        target = target_of(url)
+        found = self.judge_target(url) or await self._resolver.addresses(target.host, target.port)
         if isinstance(found, Drop):
             return reply._replace(drop=found, duration_s=time.monotonic() - started)
-        reply = await self._transferred(reply, request_of(parsed, found, self._fields_of(wanted)), wanted, watcher)
+        reply = await self._transferred(reply, request_of(target, found, self._fields_of(wanted)), wanted, watcher)
         if reply.drop is None and reply.status != 200:
             reply = reply._replace(drop=Drop(Reason.HTTP_STATUS, reply.status))
         return reply._replace(duration_s=time.monotonic() - started)
@@ -202,16 +201,16 @@ class Client:
         return connected
 
 
-def request_of(url: ParsedUrl, addresses: Sequence[Address], fields: list[str]) -> Request:
+def request_of(target: Target, addresses: Sequence[Address], fields: list[str]) -> Request:
     """What curl is told: the addresses stand in its own tables, so that it asks no resolver."""
-    host, port = url.hostname, port_of(url)
+    host, port = target.host, target.port
     resolve, connect_to = [], []
     if addresses[0].port != port:  # named by the settings
         ip = f"[{addresses[0].ip}]" if ":" in addresses[0].ip else addresses[0].ip
         connect_to = [f"{host}:{port}:{ip}:{addresses[0].port}"]
-    elif not is_ip_literal(host):
+    elif not target.is_ip:
         resolve = [f"+{host}:{port}:{','.join(f'[{a.ip}]' if ':' in a.ip else a.ip for a in addresses)}"]
-    return Request(url.href, fields, resolve, connect_to)
+    return Request(target.url, fields, resolve, connect_to)
 
 
 def _with_head(reply: Reply, transfer: Transfer) -> Reply:

@@ -1,6 +1,6 @@
 """The one door to the web: everything that the crawl and the fetch ask goes through `PoliteWeb.ask`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
@@ -36,7 +36,8 @@ class PoliteWeb:
     waits costs a coroutine. One instance belongs to one event loop; hosts must not be shared between instances.
     `may_ask` is given where hosts pass from process to process: it is called before each request, and again when its
     connection stands; it raises where another one owns them by now. The first request to a host keeps the distance
-    from what an earlier process may have asked.
+    from what an earlier process may have asked. `ready` is awaited before each request: bodies that nobody has time
+    for are not asked for.
     """
 
     def __init__(
@@ -45,12 +46,13 @@ class PoliteWeb:
         own_version: str = "",
         look_up: Lookup | None = None,
         may_ask: Callable[[], object] | None = None,
+        ready: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self.settings = settings
         self.may_ask = may_ask or (lambda: None)
         user_agent = settings.user_agent(own_version or _installed_version())
         self._client = Client(settings, user_agent, Resolver(settings, look_up))
-        self._schedule = Schedule(settings, follows=may_ask is not None)
+        self._schedule = Schedule(settings, follows=may_ask is not None, ready=ready)
         self._robots = RobotsCache(self._ask_for_rules, settings)
         self._tdm = TdmCache(self._ask_for_tdmrep, settings)
 
@@ -122,7 +124,7 @@ class PoliteWeb:
         pace = with_delay(self.settings.pace(name, kind), delay_s)
         reply: Reply | None = None
         for _ in range(self.settings.retries + 1):
-            async with self._schedule.turn(name, pace) as turn:
+            async with self._schedule.turn(name, pace, wanted.urgent) as turn:
                 if turn.drop is not None:
                     return reply or Reply(url, drop=turn.drop)
                 self.may_ask()
@@ -144,7 +146,7 @@ class PoliteWeb:
         return await self._in_turn(url, wanted) if drop is None else Reply(url, drop=drop)
 
     async def _ask_for_tdmrep(self, url: str, max_bytes: int) -> Answer:
-        wanted = Wanted(max_bytes, "application/json,*/*;q=0.5", cut=True)
+        wanted = Wanted(max_bytes, "application/json,*/*;q=0.5", cut=True, urgent=True)
         return await follow(url, partial(self._hop, "image", wanted), self.settings.max_redirects)
 
     async def _judge_opt_outs(self, answer: Answer, kind: Kind) -> Drop | None:

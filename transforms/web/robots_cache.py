@@ -10,13 +10,12 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from ada_url import URL
-
 from filters.optout import MAX_TDMREP_BYTES, TdmRule, parse_tdmrep
 from filters.reasons import Drop, Reason
 from filters.robots import MAX_BODY_BYTES, Robots, escape_octets, parse_robots
 from transforms.web.client import Answer
 from transforms.web.settings import WebSettings
+from transforms.web.target import target_of
 
 T = TypeVar("T")
 Ask = Callable[[str, int], Awaitable[Answer]]  # (url, max_bytes); longer bodies are cut off
@@ -58,6 +57,7 @@ class OriginCache(Generic[T]):
         self._max_age_s = max_age_s
         self._entries: OrderedDict[str, tuple[float, asyncio.Task[T]]] = OrderedDict()
         self._sizes: dict[str, int] = {}
+        self._bytes = 0
 
     async def get(self, origin: str) -> T:
         entry = self._entries.get(origin)
@@ -65,6 +65,8 @@ class OriginCache(Generic[T]):
             entry = (time.monotonic(), asyncio.create_task(self._fill(origin)))
             self._entries[origin] = entry
         self._entries.move_to_end(origin)
+        if entry[1].done():
+            return entry[1].result()
         return await asyncio.shield(entry[1])  # one impatient asker must not stop the others
 
     async def close(self) -> None:
@@ -77,6 +79,7 @@ class OriginCache(Generic[T]):
         keep = False
         try:
             value, size, keep = await self._load(origin)
+            self._bytes += size - self._sizes.get(origin, 0)
             self._sizes[origin] = size
             return value
         finally:
@@ -85,15 +88,15 @@ class OriginCache(Generic[T]):
             self._make_room()
 
     def _make_room(self) -> None:
-        done = [origin for origin, (_, task) in self._entries.items() if task.done()]
-        for origin in done:
-            if len(self._entries) <= MAX_ENTRIES and sum(self._sizes.values()) <= MAX_BYTES:
+        while len(self._entries) > MAX_ENTRIES or self._bytes > MAX_BYTES:
+            oldest = next((origin for origin, (_, task) in self._entries.items() if task.done()), None)
+            if oldest is None:
                 return
-            self._forget(origin)
+            self._forget(oldest)
 
     def _forget(self, origin: str) -> None:
         self._entries.pop(origin, None)
-        self._sizes.pop(origin, None)
+        self._bytes -= self._sizes.pop(origin, 0)
 
 
 class RobotsCache:
@@ -108,14 +111,14 @@ class RobotsCache:
         """Why `url` (serialised) may not be asked for, or None."""
         if not self._settings.robots.obey:
             return None
-        entry = await self._entries.get(origin_of(url))
+        entry = await self._entries.get(target_of(url).origin)
         return entry.drop or judge_robots(entry.robots, url, self._settings.agents)
 
     async def crawl_delay_s(self, url: str) -> float:
         """The Crawl-delay that the url's host asks of us. It is about pace: other agents' delays are not ours."""
         if not self._settings.robots.obey:
             return 0.0
-        entry = await self._entries.get(origin_of(url))
+        entry = await self._entries.get(target_of(url).origin)
         return entry.robots.crawl_delay_s(self._settings.agent) or 0.0
 
     async def close(self) -> None:
@@ -165,7 +168,7 @@ class TdmCache:
         self._rules = OriginCache(self._load, settings.robots.max_age_s)
 
     async def rules(self, url: str) -> tuple[TdmRule, ...]:
-        return await self._rules.get(origin_of(url))
+        return await self._rules.get(target_of(url).origin)
 
     async def close(self) -> None:
         await self._rules.close()
@@ -174,9 +177,3 @@ class TdmCache:
         answer = await self._ask(origin + "/.well-known/tdmrep.json", MAX_TDMREP_BYTES + 1)
         rules = parse_tdmrep(answer.body) if answer.drop is None else ()
         return rules, len(answer.body), answer.drop is None or answer.drop.reason not in _OURS
-
-
-def origin_of(url: str) -> str:
-    """Scheme, host and port of a serialised http(s) url."""
-    parsed = URL(url)
-    return f"{parsed.protocol}//{parsed.host}"

@@ -6,8 +6,9 @@ moment the host begins to answer; where it takes longer than the gap to answer, 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
 
 from filters.reasons import Drop, Reason
@@ -27,13 +28,42 @@ _FORGET_AFTER_S = 60.0  # longer than any gap
 _ALONE = Pace(at_once=1, gap_s=0.0)
 
 
+class Door:
+    """One at a time passes, in the order of asking; who is urgent comes first."""
+
+    def __init__(self) -> None:
+        self.is_open = True
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def acquire(self, urgent: bool) -> None:
+        if self.is_open:
+            self.is_open = False
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        (self._waiting.appendleft if urgent else self._waiting.append)(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self.release()  # it was given to us, and we are gone
+            raise
+
+    def release(self) -> None:
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self.is_open = True
+
+
 class Host:
     """What is known of one host's patience. Where kinds of requests are mixed, the strictest pace holds for all."""
 
     def __init__(self, now: float, circuit: Circuit, asked_s: float = float("-inf")) -> None:
         self.circuit = circuit
         self.asked_s = asked_s  # when somebody before us may have asked last
-        self.door = asyncio.Lock()  # one request starts at a time, in the order of asking
+        self.door = Door()  # one request starts at a time
         self.changed = asyncio.Event()
         self.first_s = now
         self.pace: Pace | None = None
@@ -59,7 +89,7 @@ class Host:
         return max(0.0, ready_s - now)
 
     def is_idle(self, now: float) -> bool:
-        return not self.running and not self.door.locked() and self.wait_s(now, _ALONE, _FORGET_AFTER_S) == 0
+        return not self.running and self.door.is_open and self.wait_s(now, _ALONE, _FORGET_AFTER_S) == 0
 
 
 class Turn:
@@ -123,6 +153,7 @@ class Schedule:
         clock: Clock = time.monotonic,
         wall_clock: Clock = time.time,
         follows: bool = False,
+        ready: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._asked_s = clock() if follows else float("-inf")
         self._settings = settings
@@ -130,12 +161,13 @@ class Schedule:
         self._wall_clock = wall_clock
         self._hosts: dict[str, Host] = {}
         self._total = asyncio.Semaphore(settings.concurrency)
+        self._ready = ready
 
     @asynccontextmanager
-    async def turn(self, name: str, pace: Pace) -> AsyncIterator[Turn]:
+    async def turn(self, name: str, pace: Pace, urgent: bool = False) -> AsyncIterator[Turn]:
         """Wait for a place; the request is made inside. Its `sent` must be called, or nobody else starts meanwhile."""
         host = self._host(name)
-        await host.door.acquire()
+        await host.door.acquire(urgent)
         turn = Turn(host, self._clock)
         try:
             turn.drop = self._judge_budget(host)
@@ -143,6 +175,8 @@ class Schedule:
                 await self._wait(host, host.tighten(pace))
                 turn.drop = self._judge_budget(host)
             async with self._total:
+                if self._ready is not None:
+                    await self._ready()
                 host.running += 1
                 turn.begin()
                 try:
@@ -184,10 +218,9 @@ class Schedule:
     async def _wait(self, host: Host, pace: Pace) -> None:
         while (wait_s := host.wait_s(self._clock(), pace, self._gap_s(host, pace))) != 0:
             host.changed.clear()
-            try:
-                await asyncio.wait_for(host.changed.wait(), wait_s)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await host.changed.wait()
 
     def _gap_s(self, host: Host, pace: Pace) -> float:
         if host.latency_s <= self._settings.slow_after_s:

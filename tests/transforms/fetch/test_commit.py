@@ -6,14 +6,14 @@ import tarfile
 from helpers.samples import image
 
 from transforms import parquet, storage
-from transforms.fetch.commit import Spool, commit_part, committed_names, is_committed
+from transforms.fetch.commit import Memory, Spool, commit_part, committed_names, is_committed
 from transforms.records import FetchLog, Image
 
 STEM = "0000-00000-00000"
 
 
 def attempt(folder, answers: dict[str, bytes | None]) -> None:
-    with Spool(1 << 20) as spool:
+    with Spool(Memory(1 << 20)) as spool:
         rows = []
         for url, body in answers.items():
             row = image(url) if body else image(url, status="failed_to_download", reason="timeout", width=None)
@@ -67,7 +67,7 @@ def test_members_are_img2datasets(tmp_path):
 
 
 def test_a_spool_gives_back_what_was_put_in_any_order():
-    with Spool(4) as spool:  # most of it is on disk
+    with Spool(Memory(4)) as spool:  # most of it is on disk
         for n in range(50):
             spool.put(bytes([n]), bytes([n]) * n)
         assert all(spool.get(bytes([n])) == bytes([n]) * n for n in reversed(range(50)))

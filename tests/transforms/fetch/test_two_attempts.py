@@ -18,14 +18,14 @@ from helpers.samples import candidate
 from PIL import Image as Picture
 
 from transforms import parquet
-from transforms.fetch.download import TaskResult
 from transforms.fetch.plan import plan_rows, stem, unplanned
 from transforms.fetch.settings import FetchSettings
+from transforms.fetch.task import TaskResult
 from transforms.fetch.transform import run_task
 from transforms.records import Image, PlanRow
 from transforms.web.settings import WebSettings
 
-FETCH = FetchSettings(rows_per_part=4)
+FETCH = FetchSettings(rows_per_part=4, parts_at_once=1)  # so that the parts of an attempt come one after the other
 PICTURES, PARTS = 12, 3
 LEASE_S = 2.0
 ANSWER_S = 0.1

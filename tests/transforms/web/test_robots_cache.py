@@ -7,7 +7,8 @@ import pytest
 from filters.reasons import Drop, Reason
 from transforms.web import robots_cache
 from transforms.web.client import Reply, answer_of
-from transforms.web.robots_cache import OriginCache, origin_of, read_answer
+from transforms.web.robots_cache import OriginCache, read_answer
+from transforms.web.target import target_of
 
 URL = "http://a.test/robots.txt"
 
@@ -130,4 +131,4 @@ def test_a_failed_load_is_forgotten():
     ],
 )
 def test_origin_of(url, origin):
-    assert origin_of(url) == origin
+    assert target_of(url).origin == origin

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from filters.reasons import Reason
-from transforms.web.schedule import Schedule, retry_after_s
+from transforms.web.schedule import Door, Schedule, retry_after_s
 from transforms.web.settings import Pace, WebSettings
 
 
@@ -182,3 +182,61 @@ def test_who_follows_another_keeps_its_distance_from_what_that_one_asked(follows
 
     waited_s = asyncio.run(first_start_s())
     assert (waited_s >= 0.2) == follows
+
+
+def test_who_is_urgent_goes_first():
+    """Pictures wait in memory for what tdmrep.json says of them: it must not queue up behind more of them."""
+    order = []
+
+    async def one(schedule, name, urgent=False):
+        async with schedule.turn("a", Pace(at_once=1, gap_s=0.01), urgent) as turn:
+            order.append(name)
+            turn.sent()
+            await asyncio.sleep(0.02)
+            turn.answered()
+
+    async def main():
+        schedule = Schedule(WebSettings())
+        first = [asyncio.create_task(one(schedule, number)) for number in range(5)]
+        await asyncio.sleep(0.01)
+        await asyncio.gather(*first, one(schedule, "tdmrep", urgent=True))
+
+    asyncio.run(main())
+    assert order[0] == 0
+    assert order.index("tdmrep") <= 2  # the next in line stood at the door already
+    assert [name for name in order if name != "tdmrep"] == [0, 1, 2, 3, 4]
+
+
+def test_a_place_at_the_door_that_nobody_wants_any_more_goes_to_the_next():
+    async def main():
+        door = Door()
+        await door.acquire(False)
+        gone, there = (asyncio.create_task(door.acquire(False)) for _ in range(2))
+        await asyncio.sleep(0)
+        door.release()  # it is given to the first
+        gone.cancel()
+        await asyncio.wait_for(there, 1)
+        assert not door.is_open
+        door.release()
+        assert door.is_open
+
+    asyncio.run(main())
+
+
+def test_nothing_is_asked_while_nobody_is_ready():
+    async def main():
+        ready = asyncio.Event()
+        schedule, asked = Schedule(WebSettings(), ready=ready.wait), []
+
+        async def one(host):
+            async with schedule.turn(host, Pace(at_once=1, gap_s=0)):
+                asked.append(host)
+
+        waiting = [asyncio.create_task(one(host)) for host in ("a", "b")]
+        await asyncio.sleep(0.05)
+        assert asked == []
+        ready.set()
+        await asyncio.gather(*waiting)
+        assert asked == ["a", "b"]
+
+    asyncio.run(main())
