@@ -27,6 +27,7 @@ from pipeline.logs import tell_errors_only
 from pipeline.worker_log import FOLDER, Follower
 from transforms import storage
 from transforms.boundary import Boundary
+from transforms.memory import give_back
 
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 REFUSED = {
@@ -95,7 +96,7 @@ class Engine:
         return min(self.settings.workers, max(1, -(-size_bytes // self.settings.bytes_per_worker)))
 
     def workers_with(self, helpers: int) -> int:
-        """How many local workers keep all cores busy where `helpers` processes of its own do most of a worker's work."""
+        """How many local workers keep all cores busy where `helpers` processes of each do most of the work."""
         return -(-self.settings.workers // helpers)
 
     def run(
@@ -121,6 +122,7 @@ class Engine:
                     break
         if caught.drop is not None:
             failure = caught.drop.detail
+        give_back()
         if failure is not None:
             raise RunError(f"{stage}: {spark.explained(failure) if self.is_spark else failure}")
 

@@ -22,7 +22,6 @@ from transforms.fetch.again import at_most
 from transforms.fetch.commit import committed_names
 from transforms.fetch.plan import LEASES, tasks_for
 from transforms.fetch.transform import Fetch, PlanFetch
-from transforms.records import PlanRow
 from transforms.web.settings import WebSettings
 
 
@@ -97,10 +96,10 @@ def _survey(folder: str, round_: int, web: WebSettings) -> dict[str, Any]:
 
 def _places(path: str, web: WebSettings):
     """The part of each row of a plan; on the way, nobody who must not be asked without a contact is asked."""
-    for row in parquet.read_rows(path, PlanRow):
-        if not row.candidate.source.path:
-            check_contact(row.candidate.url, web)
-        yield row.part
+    for row in parquet.read_columns(path, ["part", "candidate.url", "candidate.source.path"]):
+        if not row["candidate"]["source"]["path"]:
+            check_contact(row["candidate"]["url"], web)
+        yield row["part"]
 
 
 def check_contact(url: str, web: WebSettings) -> None:

@@ -32,7 +32,7 @@ from pipeline.run import versions
 
 RESULTS = Path("bench/results/fetch.json")
 SAMPLE = 300  # images whose PSNR is measured
-MEMORY_URLS = (2_000, 20_000)
+MEMORY_URLS = (2_000, 20_000, 40_000)
 ROWS = {  # name -> (scheme, connections are kept, the peer shares its TLS context, hosts)
     "https": ("https", False, False, HOSTS),
     "https_shared": ("https", False, True, HOSTS),
@@ -151,8 +151,8 @@ def memory(folder: Path, corpus: Corpus, web: Web, row: str, arguments: Any) -> 
 
 def ratios(row: str, measured: dict[str, Any]) -> dict[str, float]:
     if row == "memory":
-        few, many = (measured[str(count)]["largest_process_bytes"] for count in MEMORY_URLS)
-        return {"memory_20k_to_2k": round(many / few, 3)}
+        few, many, more = (measured[str(count)]["largest_process_bytes"] for count in MEMORY_URLS)
+        return {"memory_20k_to_2k": round(many / few, 3), "memory_40k_to_20k": round(more / many, 3)}
     if row == "slow_web":
         return {f"slow_web_{name}_to_ideal": measured[name]["to_ideal"] for name in ("pairmill", "img2dataset")}
     ours, theirs = measured["pairmill"], measured["img2dataset"]

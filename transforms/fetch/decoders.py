@@ -28,7 +28,7 @@ TIMEOUT_S = 60.0  # of a message: the largest picture takes two
 
 
 class Decoder:
-    """One process. Started when it is first needed, and again after each end."""
+    """One process. Started again after each end."""
 
     program: tuple[str, ...] = ("-m", "transforms.fetch.decoder")
 
@@ -47,7 +47,7 @@ class Decoder:
         return [outcome for body in bodies for outcome in self.decode([body])]
 
     def _exchange(self, bodies: list[bytes]) -> list[Processed | Drop] | Drop:
-        link = self._socket or self._start()
+        link = self.start()
         try:
             send_bodies(link, bodies)
             outcomes = receive_outcomes(link)
@@ -59,7 +59,10 @@ class Decoder:
             return Drop(Reason.DECODER_CRASHED, None, "ended")
         return outcomes
 
-    def _start(self) -> socket.socket:
+    def start(self) -> socket.socket:
+        """The way to the process, which is started where none is there."""
+        if self._socket is not None:
+            return self._socket
         ours, theirs = socket.socketpair()
         command = [sys.executable, *self.program, str(theirs.fileno()), self._settings.model_dump_json()]
         fds = [theirs.fileno()]
@@ -93,6 +96,7 @@ class DecoderPool:
         self._decoders = [Decoder(settings, timeout_s) for _ in range(count)]
         self._idle: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
         for decoder in self._decoders:
+            decoder.start()  # it loads its libraries while the first answers are on their way
             self._idle.put(decoder)
 
     def decode(self, bodies: list[bytes]) -> list[Processed | Drop]:

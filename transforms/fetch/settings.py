@@ -16,6 +16,4 @@ class FetchSettings(Rules):
     # Before asking again what failed on our side; for a few odd names in a part only the first two.
     local_pauses_s: tuple[float, ...] = operational((2.0, 5.0, 10.0, 20.0, 40.0, 60.0))
     decoders: int = operational(2, ge=1, le=64)  # processes, of each worker; they do most of the work
-    spool_bytes: int = operational(
-        64 * 1024 * 1024, ge=1
-    )  # of images in memory until their parts are whole; else on disk
+    spool_bytes: int = operational(32 * 1024 * 1024, ge=1)  # of images in memory until their parts are whole

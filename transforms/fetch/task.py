@@ -26,10 +26,11 @@ from transforms.trouble import Trouble
 from transforms.web.polite import PoliteWeb
 from transforms.web.settings import WebSettings
 
-ROWS_BEGUN = 4_096  # and without an outcome; most of them wait for their host
+ROWS_BEGUN = 2_048  # and without an outcome; most of them wait for their host
 MAX_LOCAL_SHARE = 0.2  # of a part: beyond it the network is broken, below it a few names are odd
 MAX_ODD_SHARE = 0.05  # of a part: above it the network may be broken, and gets time to come back
 AGAIN_AT_ONCE = 64  # requests for what failed on our side: a network in trouble is not asked everything at once
+BATCH_ROWS = 1_000  # of the plan in memory
 THREADS = 3  # that read stored ranges and commit parts
 
 
@@ -59,7 +60,7 @@ async def fetch_task(
     Raises LeaseLost, NetworkTrouble, StorageError where the disk gives up.
     """
     folder = storage.join(run, "images")
-    plan = parquet.read_rows(storage.join(folder, "plan", f"{stem(round_, task)}.parquet"), PlanRow)
+    plan = parquet.read_rows(storage.join(folder, "plan", f"{stem(round_, task)}.parquet"), PlanRow, BATCH_ROWS)
     parts = (Part(stem(round_, task, part), list(rows)) for part, rows in groupby(plan, key=lambda row: row.part))
     decoders = DecodeQueue(shared_pool(fetch.decoders, fetch.image.model_dump_json()))
     with ThreadPoolExecutor(THREADS) as threads:

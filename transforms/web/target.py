@@ -8,7 +8,7 @@ from ada_url import URL
 from transforms.web.settings import is_ip_literal
 
 PORTS = {"http": 80, "https": 443}
-MAX_KNOWN = 8_192  # urls whose requests are under way, and some that were
+MAX_KNOWN = 2_048  # urls; as many wait for their turn
 
 
 class Target(NamedTuple):
