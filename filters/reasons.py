@@ -58,6 +58,7 @@ class Reason(StrEnum):
     BAD_REDIRECT = "bad_redirect"  # missing Location, or a scheme that is not http(s)
     HTTP_STATUS = "http_status"  # value: the status code
     HASH_MISMATCH = "hash_mismatch"  # a refresh found other bytes than were fetched before
+    HANDED_OVER = "handed_over"  # led to a host of another task, which asks it in the next round: never the last word
     STORED_RANGE_UNREADABLE = "stored_range_unreadable"
     LOCAL_NETWORK = "local_network"
     LOCAL_RESOLVER = "local_resolver"

@@ -28,10 +28,16 @@ from transforms.web.settings import WebSettings
 def fetch(run: str, rows: int, settings: Settings, engine: Engine, progress: Progress, part: tuple[int, int]) -> bool:
     """Fetch this process's slice of the newest round; True when nothing is missing any more, of any slice.
 
-    A round begins only when those before it are whole.
+    A round begins only when those before it are whole. Who finishes one goes on with all that it handed over.
     """
-    if not fetch_round(run, rounds.rounds_of(run)[-1], rows, settings, engine, progress, part):
-        return False
+    while True:
+        round_ = rounds.rounds_of(run)[-1]
+        if not fetch_round(run, round_, rows, settings, engine, progress, part):
+            return False
+        if not count_reasons(run, layout.stems_of_round(run, round_)).get(Reason.HANDED_OVER):
+            break
+        rounds.publish_request(run, round_ + 1, rounds.Request("redirects"))
+        part = (0, 1)
     lease.clear(run, LEASES, settings.web.lease_s)  # no attempt is under way any more
     folder = storage.join(run, layout.IMAGES)
     storage.sweep(folder, committed_names(folder))
@@ -48,7 +54,7 @@ def fetch_round(
     label = f"fetch, round {round_}" if round_ else "fetch"
     view = FetchView(run, round_)
     progress.stage(label, plan["parts"], "parts", lambda: len(layout.stems_of_round(run, round_)), view)
-    transform = Fetch(run, round_, settings.fetch, settings.web)
+    transform = Fetch(run, round_, plan["of"], settings.fetch, settings.web)
     workers = min(len(mine), engine.workers_with(settings.fetch.decoders))
     engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | transform, "fetch", progress.say, workers)
     return len(layout.stems_of_round(run, round_)) == plan["parts"]
@@ -57,18 +63,19 @@ def fetch_round(
 def make_plan(
     run: str, round_: int, rows: int, settings: Settings, engine: Engine, progress: Progress
 ) -> dict[str, Any]:
-    """The plan of a round: made once, then read. {"tasks": [...], "parts": n, "rows": n}"""
+    """The plan of a round: made once, then read. {"of": n, "tasks": [those with rows], "parts": n, "rows": n}"""
     folder = storage.join(run, layout.IMAGES, "plan")
     path = storage.join(folder, f"{round_:04d}.json")
     if not storage.exists(path):
         for name in storage.list_names(folder, f"{round_:04d}-*.parquet"):
             storage.delete(storage.join(folder, name))
-        _run_plan(run, round_, rows, settings, engine, progress)
-        storage.publish(path, json.dumps(_survey(folder, round_, settings.web)).encode())
+        of = _run_plan(run, round_, rows, settings, engine, progress)
+        storage.publish(path, json.dumps({"of": of} | _survey(folder, round_, settings.web)).encode())
     return json.loads(storage.read_bytes(path))
 
 
-def _run_plan(run: str, round_: int, rows: int, settings: Settings, engine: Engine, progress: Progress) -> None:
+def _run_plan(run: str, round_: int, rows: int, settings: Settings, engine: Engine, progress: Progress) -> int:
+    """How many tasks the plan is cut into."""
     request = rounds.read_request(run, round_)
     if request is None:
         folder = storage.join(run, layout.CANDIDATES)
@@ -82,6 +89,7 @@ def _run_plan(run: str, round_: int, rows: int, settings: Settings, engine: Engi
     transform = PlanFetch(run, round_, tasks, settings.fetch, settings.web, request)
     workers = engine.workers_for(files)
     engine.run(lambda p: p | "Files" >> beam.Create(things) | transform, "plan", progress.say, workers)
+    return tasks
 
 
 def _survey(folder: str, round_: int, web: WebSettings) -> dict[str, Any]:

@@ -193,7 +193,7 @@ class PlanRow(NamedTuple):
     page_reason: str | None  # why the page's host refuses it, "" where it does not; None where it was not asked yet
     page_value: float | None
     page_detail: str
-    before: Image | None  # what a refresh holds the answer against
+    before: Image | None  # what a refresh holds the answer against, or a row that was led to another task's host
 
 
 class RowNumber(NamedTuple):

@@ -1,4 +1,5 @@
-"""Rounds of asking. The first is the run's own; `retry` and `refresh` add others, and the newest row of a uid stands.
+"""Rounds of asking. The first is the run's own; `retry` and `refresh` add others, and so does every round whose
+redirects led to hosts of other tasks. The newest row of a uid stands.
 
 `images/rounds/N.json` is the request of round N; `images/rounds/N/<stem>.parquet` holds the numbers of the rows that it
 asks again of an older part: they stand no more. Rows of `images/` are never changed.
@@ -15,9 +16,9 @@ FIRST = 0
 
 
 class Request(NamedTuple):
-    """What a later round asks again: failures for some reasons, or everything that was fetched."""
+    """What a later round asks again: failures for some reasons, everything that was fetched, or what was led on."""
 
-    kind: Literal["retry", "refresh"]
+    kind: Literal["retry", "refresh", "redirects"]
     reasons: tuple[str, ...] = ()  # of a retry; empty for those that may pass
 
 

@@ -218,7 +218,7 @@ def fetch_step(folder: Path, rows: int) -> Iterator[Prepared]:
 
         def with_beam() -> None:
             forget_fetch(folder)
-            run_local(lambda p: p | beam.Create(tasks) | Fetch(str(folder), 0, settings, web))
+            run_local(lambda p: p | beam.Create(tasks) | Fetch(str(folder), 0, len(tasks), settings, web))
 
         def plain() -> None:
             forget_fetch(folder)

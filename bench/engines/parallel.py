@@ -93,6 +93,6 @@ def decoding(folder: Path, images: int) -> Work:
 
     def work(workers: int) -> None:
         forget_fetch(folder)
-        run_with(workers, lambda p: p | beam.Create(tasks) | Fetch(str(folder), 0, FETCH, WebSettings()))
+        run_with(workers, lambda p: p | beam.Create(tasks) | Fetch(str(folder), 0, len(tasks), FETCH, WebSettings()))
 
     return work

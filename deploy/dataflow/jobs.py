@@ -95,7 +95,7 @@ def lay_out(run: Path, tasks: int, parts: int) -> None:
     for folder in ("manifest", "images/plan", "selection/main", "candidates"):
         (run / folder).mkdir(parents=True, exist_ok=True)
     (run / "manifest/collect.json").write_text(json.dumps({"counts": {"candidates": parts * 1000}}))
-    plan = {"tasks": list(range(tasks)), "parts": parts + 1, "rows": parts * 1000}
+    plan = {"of": tasks, "tasks": list(range(tasks)), "parts": parts + 1, "rows": parts * 1000}
     (run / "images/plan/0000.json").write_text(json.dumps(plan))
     for folder in ("images", "selection/main"):
         for part in range(parts):

@@ -16,6 +16,8 @@ def is_wanted(image: Image, request: Request) -> bool:
         return False
     if request.kind == "refresh":
         return image.status == "success"
+    if request.kind == "redirects":
+        return was_led(image)
     return image.reason in (request.reasons or ASKED_AGAIN)
 
 
@@ -23,6 +25,8 @@ def at_most(request: Request, counts: Mapping[str, int]) -> int:
     """A bound of how many rows a round asks, by how many ended for each reason; "" is success."""
     if request.kind == "refresh":
         return counts.get("", 0)
+    if request.kind == "redirects":
+        return counts.get(Reason.HANDED_OVER, 0)
     return sum(n for reason, n in counts.items() if reason in (request.reasons or ASKED_AGAIN))
 
 
@@ -31,13 +35,30 @@ def rows_again(stem: str, run: str, round_: int, request: Request) -> Iterator[P
     wanted = [(number, image) for number, image in live_images(run, stem, round_) if is_wanted(image, request)]
     note_again(run, round_, stem, [number for number, _ in wanted])
     for _, image in wanted:
-        before = image if request.kind == "refresh" else None
-        yield PlanRow(0, candidate_of(image), None, None, "", before)
+        if was_led(image):  # its page's host was asked in the round that it comes from
+            yield PlanRow(0, candidate_of(image), "", None, "", image)
+        else:
+            yield PlanRow(0, candidate_of(image), None, None, "", image if request.kind == "refresh" else None)
 
 
 def candidate_of(image: Image) -> Candidate:
     """What is asked again is asked of the web, whoever asked before."""
     return Candidate(image.uid, image.url, Source(), image.captions, 1, image.source_uid, image.extra)
+
+
+def was_led(image: Image) -> bool:
+    """Whether a redirect led to a host that another task owns; `final_url` names it."""
+    return image.reason == Reason.HANDED_OVER
+
+
+def standing_before(row: PlanRow) -> Image | None:
+    """The image that a refresh holds the answer against, also where a round in between was led on."""
+    before = row.before
+    if before is None or not was_led(before):
+        return before
+    if before.tar is None:
+        return None
+    return before._replace(status="success", error_message=None, reason="", value=None, detail="")
 
 
 def conditions(before: Image) -> tuple[tuple[str, str], ...]:

@@ -9,11 +9,12 @@ from filters.reasons import Drop, Reason
 from transforms import storage
 from transforms.boundary import Boundary
 from transforms.fetch.adopted import read_sample, with_facts
-from transforms.fetch.again import conditions
+from transforms.fetch.again import conditions, standing_before, was_led
 from transforms.fetch.commit import Spool
 from transforms.fetch.decoders import DecodeQueue
 from transforms.fetch.image import Processed
 from transforms.fetch.pages import page_of
+from transforms.fetch.plan import start_of
 from transforms.fetch.rows import Fetched, failed_elsewhere, fetched_row, refreshed
 from transforms.records import FAILED, SAMPLE, Candidate, PlanRow
 from transforms.warc import read_stored
@@ -43,8 +44,9 @@ class Fetcher:
                 answer, facts = await self._in_thread(_sample_answer, candidate)
             else:
                 answer = await self._answer(row)
-            if row.before is not None:
-                return refreshed(candidate, row.before, answer)
+            before = standing_before(row)
+            if before is not None:
+                return refreshed(candidate, before, answer)
             if answer.drop is not None:
                 return fetched_row(candidate, answer, answer.drop)
             processed = await self._decoders.process(answer.body)
@@ -64,8 +66,10 @@ class Fetcher:
             drop = Drop(Reason(row.page_reason), row.page_value, row.page_detail)
             return no_answer(candidate.url)._replace(drop=drop)
         page_url = page_of(candidate) if row.page_reason is None else ""
-        more = conditions(row.before) if row.before is not None else ()
-        return await self._web.ask(candidate.url, kind="image", page_url=page_url, headers=more)
+        before = standing_before(row)
+        more = conditions(before) if before is not None else ()
+        redirects = row.before.redirects or 0 if row.before is not None and was_led(row.before) else 0
+        return await self._web.ask(start_of(row), page_url=page_url, headers=more, redirects=redirects)
 
     async def _in_thread(self, read: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, read, *arguments)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from filters.url import host_of
+from transforms.fetch.again import was_led
 from transforms.records import Candidate, PlanRow
 
 LEASES = "fetch-"  # what the names of a fetch's leases begin with
@@ -18,11 +19,18 @@ def unplanned(candidate: Candidate) -> PlanRow:
     return PlanRow(0, candidate, None, None, "", None)
 
 
+def start_of(row: PlanRow) -> str:
+    """The url that is asked first: the candidate's own, or where an earlier round was led."""
+    if row.before is not None and was_led(row.before):
+        return row.before.final_url or row.candidate.url
+    return row.candidate.url
+
+
 def plan_rows(rows: Iterable[PlanRow], rows_per_part: int) -> list[PlanRow]:
     """One task's rows in the order of asking: hosts in turn, each host's rows by uid."""
     hosts: dict[str, list[PlanRow]] = {}
     for row in rows:
-        hosts.setdefault(host_of(row.candidate.url), []).append(row)
+        hosts.setdefault(host_of(start_of(row)), []).append(row)
     queues = [iter(sorted(hosts[host], key=lambda row: row.candidate.uid)) for host in sorted(hosts)]
     return [row._replace(part=place // rows_per_part) for place, row in enumerate(in_turn(queues))]
 

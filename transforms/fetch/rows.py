@@ -53,6 +53,9 @@ def refreshed(candidate: Candidate, before: Image, answer: Answer) -> Fetched:
     """The row that stood, where nothing speaks against it; it names the tar in which its bytes are."""
     if answer.drop is not None and is_ours(str(answer.drop.reason)):
         return fetched_row(candidate, answer, answer.drop)
+    if answer.drop is not None and answer.drop.reason is Reason.HANDED_OVER:
+        led = before._replace(final_url=answer.final_url, redirects=answer.redirects)
+        return Fetched(_failed(led, answer.drop, answer)._replace(sha256=before.sha256), "", log_of(candidate, answer))
     drop = judge_refreshed(before, answer)
     if drop is None:
         return standing(before, log_of(candidate, answer))

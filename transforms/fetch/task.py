@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from filters.url import host_of
 from transforms import parquet, storage
+from transforms.fetch.again import standing_before
 from transforms.fetch.commit import Memory, Spool, commit_part, is_committed
 from transforms.fetch.decoders import DecodeQueue, shared_pool
 from transforms.fetch.download import Fetcher
@@ -21,6 +22,7 @@ from transforms.fetch.plan import stem
 from transforms.fetch.rows import Fetched, is_ours, standing
 from transforms.fetch.settings import FetchSettings
 from transforms.lease import Lease
+from transforms.partition import task_of
 from transforms.records import PlanRow
 from transforms.trouble import Trouble
 from transforms.web.polite import PoliteWeb
@@ -53,9 +55,15 @@ class Part(NamedTuple):
 
 
 async def fetch_task(
-    run: str, round_: int, task: int, fetch: FetchSettings, web: WebSettings, lease: Lease | None = None
+    run: str,
+    round_: int,
+    task: int,
+    fetch: FetchSettings,
+    web: WebSettings,
+    lease: Lease | None = None,
+    tasks: int = 1,
 ) -> TaskResult:
-    """Fetch every part of a task that is not committed yet, for as long as its lease holds.
+    """Fetch every part of one of `tasks` tasks that is not committed yet, for as long as its lease holds.
 
     Raises LeaseLost, NetworkTrouble, StorageError where the disk gives up.
     """
@@ -64,11 +72,16 @@ async def fetch_task(
     parts = (Part(stem(round_, task, part), list(rows)) for part, rows in groupby(plan, key=lambda row: row.part))
     decoders = DecodeQueue(shared_pool(fetch.decoders, fetch.image.model_dump_json()))
     with ThreadPoolExecutor(THREADS) as threads:
-        async with PoliteWeb(web, may_ask=lease.check if lease else None, ready=decoders.room) as polite:
+        may_ask = lease.check if lease else None
+        async with PoliteWeb(web, may_ask=may_ask, ready=decoders.room, owns=partial(owns, task, tasks)) as polite:
             if lease is not None:
                 lease.busy = lambda: polite.in_flight
             fetcher = Fetcher(run, polite, decoders, threads)
             return await TaskRun(folder, fetch, fetcher, polite, threads).fetch(parts)
+
+
+def owns(task: int, tasks: int, host: str) -> bool:
+    return task_of(host, tasks) == task
 
 
 class TaskRun:
@@ -139,10 +152,7 @@ class TaskRun:
                 for place, outcome in zip(ours, again, strict=True):
                     fetched[place] = outcome
         check_network(fetched)
-        return [
-            standing(row.before, f.log) if row.before is not None and is_ours(f.image.reason) else f
-            for row, f in zip(rows, fetched, strict=True)
-        ]
+        return [last_word(row, f) for row, f in zip(rows, fetched, strict=True)]
 
     async def _ask_again(self, row: PlanRow, spool: Spool) -> Fetched:
         async with self._again:
@@ -164,6 +174,12 @@ class TaskRun:
             self._troubled -= 1
             if not self._troubled:
                 self._calm.set()
+
+
+def last_word(row: PlanRow, fetched: Fetched) -> Fetched:
+    """A failure of ours takes away no image that was there before."""
+    before = standing_before(row) if is_ours(fetched.image.reason) else None
+    return fetched if before is None else standing(before, fetched.log)
 
 
 def check_network(fetched: Sequence[Fetched]) -> None:

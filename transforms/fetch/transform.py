@@ -10,7 +10,7 @@ from filters.url import host_of
 from transforms import parquet, storage
 from transforms.fetch.again import rows_again
 from transforms.fetch.pages import judge_pages, other_owner
-from transforms.fetch.plan import LEASES, plan_rows, stem, unplanned
+from transforms.fetch.plan import LEASES, plan_rows, start_of, stem, unplanned
 from transforms.fetch.settings import FetchSettings
 from transforms.fetch.task import TaskResult, fetch_task
 from transforms.lease import while_held
@@ -61,17 +61,17 @@ class PlanFetch(beam.PTransform):
 
 
 class Fetch(beam.PTransform):
-    """Task numbers to committed parts of `images/`; gives a TaskResult each."""
+    """Numbers of `tasks` tasks to committed parts of `images/`; gives a TaskResult each."""
 
-    def __init__(self, run: str, round_: int, settings: FetchSettings, web: WebSettings) -> None:
+    def __init__(self, run: str, round_: int, tasks: int, settings: FetchSettings, web: WebSettings) -> None:
         super().__init__()
-        self.run, self.round, self.settings, self.web = run, round_, settings, web
+        self.run, self.round, self.tasks, self.settings, self.web = run, round_, tasks, settings, web
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
         return (
             tasks
             | "Spread tasks" >> beam.Reshuffle()
-            | "Fetch" >> beam.Map(run_task, self.run, self.round, self.settings, self.web)
+            | "Fetch" >> beam.Map(run_task, self.run, self.round, self.settings, self.web, self.tasks)
         )
 
 
@@ -81,18 +81,18 @@ def read_candidates(path: str) -> Iterable[PlanRow]:
 
 def by_page(row: PlanRow, tasks: int, web: WebSettings) -> Iterator[tuple[int, PlanRow]]:
     """Where another task than the image's asks the page's host: that task."""
-    owner = other_owner(row.candidate, tasks, web)
+    owner = None if row.page_reason is not None else other_owner(row.candidate, tasks, web)
     if owner is not None:
         yield owner, row
 
 
 def is_plain(row: PlanRow, tasks: int, web: WebSettings) -> bool:
     """The others: the image's own task asks what is to be asked."""
-    return other_owner(row.candidate, tasks, web) is None
+    return row.page_reason is not None or other_owner(row.candidate, tasks, web) is None
 
 
 def owned(row: PlanRow, tasks: int) -> tuple[int, PlanRow]:
-    return task_of(host_of(row.candidate.url), tasks), row
+    return task_of(host_of(start_of(row)), tasks), row
 
 
 def write_plan(task: int, rows: Iterable[PlanRow], run: str, round_: int, settings: FetchSettings) -> str:
@@ -101,9 +101,9 @@ def write_plan(task: int, rows: Iterable[PlanRow], run: str, round_: int, settin
     return path
 
 
-def run_task(task: int, run: str, round_: int, settings: FetchSettings, web: WebSettings) -> TaskResult:
+def run_task(task: int, run: str, round_: int, settings: FetchSettings, web: WebSettings, tasks: int = 1) -> TaskResult:
     """Two attempts at one task, of which an engine may think that one is dead, never ask at the same time."""
     name = f"{LEASES}{stem(round_, task)}"
     return while_held(
-        run, name, web.lease_s, lambda lease: run_async(fetch_task(run, round_, task, settings, web, lease))
+        run, name, web.lease_s, lambda lease: run_async(fetch_task(run, round_, task, settings, web, lease, tasks))
     )

@@ -230,31 +230,34 @@ def _judged(reply: Reply, transfer: Transfer, failure: Drop | None, wanted: Want
     return reply._replace(drop=body) if isinstance(body, Drop) else reply._replace(body=body)
 
 
-async def follow(url: str, ask: Callable[[str], Awaitable[Reply]], max_redirects: int) -> Answer:
-    """Ask for `url` and where it redirects to, hop by hop; `ask` judges every hop anew."""
+async def follow(url: str, ask: Callable[[str], Awaitable[Reply]], max_redirects: int, before: int = 0) -> Answer:
+    """Ask for `url` and where it redirects to, hop by hop; `ask` judges every hop anew.
+
+    `before`: redirects that were followed on the way to `url`, by somebody else.
+    """
     current = _request_url(url)
     if isinstance(current, Drop):
-        return answer_of(url, [Reply(url, drop=current)])
+        return answer_of(url, [Reply(url, drop=current)], before)
     replies: list[Reply] = []
     seen = {current}
     while True:
         reply = await ask(current)
         replies.append(reply)
         if reply.status not in REDIRECTS or (reply.drop is not None and reply.drop.reason != Reason.HTTP_STATUS):
-            return answer_of(url, replies)
+            return answer_of(url, replies, before)
         target = _redirect_target(reply)
         if isinstance(target, str) and target in seen:
             target = Drop(Reason.REDIRECT_LOOP)
-        elif isinstance(target, str) and len(replies) > max_redirects:
+        elif isinstance(target, str) and before + len(replies) > max_redirects:
             target = Drop(Reason.TOO_MANY_REDIRECTS, max_redirects)
         if isinstance(target, Drop):
             replies[-1] = reply._replace(drop=target)
-            return answer_of(url, replies)
+            return answer_of(url, replies, before)
         seen.add(target)
         current = target
 
 
-def answer_of(url: str, replies: Sequence[Reply]) -> Answer:
+def answer_of(url: str, replies: Sequence[Reply], before: int = 0) -> Answer:
     """The replies of a chain of redirects as one answer."""
     last = replies[-1]
     return Answer(
@@ -263,7 +266,7 @@ def answer_of(url: str, replies: Sequence[Reply]) -> Answer:
         status=last.status,
         headers=last.headers,
         body=last.body if last.drop is None else b"",
-        redirects=len(replies) - 1,
+        redirects=before + len(replies) - 1,
         address=last.address,
         started_s=replies[0].started_s,
         duration_s=sum(reply.duration_s for reply in replies),

@@ -37,7 +37,8 @@ class PoliteWeb:
     `may_ask` is given where hosts pass from process to process: it is called before each request, and again when its
     connection stands; it raises where another one owns them by now. The first request to a host keeps the distance
     from what an earlier process may have asked. `ready` is awaited before each request: bodies that nobody has time
-    for are not asked for.
+    for are not asked for. `owns` says which hosts are this instance's: an image that redirects to another is handed
+    over.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class PoliteWeb:
         look_up: Lookup | None = None,
         may_ask: Callable[[], object] | None = None,
         ready: Callable[[], Awaitable[object]] | None = None,
+        owns: Callable[[str], bool] = lambda host: True,
     ) -> None:
         self.settings = settings
         self.may_ask = may_ask or (lambda: None)
+        self._owns = owns
         user_agent = settings.user_agent(own_version or _installed_version())
         self._client = Client(settings, user_agent, Resolver(settings, look_up))
         self._schedule = Schedule(settings, follows=may_ask is not None, ready=ready)
@@ -75,13 +78,18 @@ class PoliteWeb:
         """Requests that are under way."""
         return self._client.in_flight
 
-    async def ask(self, url: str, kind: Kind = "image", page_url: str = "", headers: Headers = ()) -> Answer:
-        """The answer to `url`, or the drop that says why there is none. Expected failures are never exceptions."""
+    async def ask(
+        self, url: str, kind: Kind = "image", page_url: str = "", headers: Headers = (), redirects: int = 0
+    ) -> Answer:
+        """The answer to `url`, or the drop that says why there is none. Expected failures are never exceptions.
+
+        `redirects`: how many have led to `url` already.
+        """
         drop = await self.judge_page(page_url)
         if drop is not None:
             return answer_of(url, [Reply(url, drop=drop)])
         wanted = Wanted(self._max_bytes(kind), ACCEPT[kind], headers)
-        answer = await follow(url, partial(self._hop, kind, wanted), self.settings.max_redirects)
+        answer = await follow(url, partial(self._own_hop, kind, wanted), self.settings.max_redirects, redirects)
         if answer.drop is not None and answer.status != NOT_MODIFIED:
             return answer
         drop = await self._judge_opt_outs(answer, kind)
@@ -107,6 +115,12 @@ class PoliteWeb:
             return None
         drop = judge_tdm(None, None, await self._tdm.rules(url), path_of(url).decode("ascii", "replace"))
         return None if drop is None else drop._replace(reason=Reason.PAGE_OPT_OUT)
+
+    async def _own_hop(self, kind: Kind, wanted: Wanted, url: str) -> Reply:
+        host = host_of(url)
+        if self._owns(host):
+            return await self._hop(kind, wanted, url)
+        return Reply(url, drop=self._client.judge_target(url) or Drop(Reason.HANDED_OVER, None, host))
 
     async def _hop(self, kind: Kind, wanted: Wanted, url: str) -> Reply:
         """One request of a chain of redirects, judged as if it were the first."""

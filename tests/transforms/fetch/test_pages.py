@@ -41,7 +41,11 @@ def plan(run, candidates, web) -> dict[str, PlanRow]:
 
 def fetch(run, web) -> list[Image]:
     with beam.Pipeline() as pipeline:
-        pipeline | beam.Create(sorted({task_of(f"{h}.test", TASKS) for h in "abcdef"})) | Fetch(str(run), 0, FETCH, web)
+        (
+            pipeline
+            | beam.Create(sorted({task_of(f"{h}.test", TASKS) for h in "abcdef"}))
+            | Fetch(str(run), 0, TASKS, FETCH, web)
+        )
     return [row for path in (run / "images").glob("*.parquet") if "log" not in path.name
             for row in parquet.read_rows(str(path), Image)]  # fmt: skip
 
