@@ -9,9 +9,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
+from itertools import pairwise
 
 import botocore.session
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 from helpers.s3 import HANG, PASS, RESET, environment_of, reaching, serving_s3, troubled
 
 from transforms import storage
@@ -185,14 +187,18 @@ def test_the_folder_is_probed_and_left_clean(s3, folder):
 
 
 @pytest.mark.parametrize("answer", ["503 SlowDown", "500 InternalError", "429 TooManyRequests", RESET])
-def test_a_busy_server_is_asked_again_later_and_later(s3, folder, answer):
-    """Its log shows that the waits grow."""
+def test_a_busy_server_is_asked_again_later_and_later(s3, folder, answer, monkeypatch):
+    """Its log shows that the waits grow. They are random, between nothing and twice of what is drawn here."""
+    drawn = (ExponentialBackoff.__init__.__defaults__[0], lambda: 0.9, *ExponentialBackoff.__init__.__defaults__[2:])
+    monkeypatch.setattr(ExponentialBackoff.__init__, "__defaults__", drawn)
     with troubled(s3, lambda method, target, before: answer if before < 4 else PASS) as front:
         with reaching(front.environment):
             storage.publish(f"{folder}/object", b"x")
             assert storage.read_bytes(f"{folder}/object") == b"x"
     assert [asked.fate for asked in front.log] == [answer] * 4 + [PASS] * 2
     times = [asked.at_s for asked in front.log]
+    waits = [later - earlier for earlier, later in pairwise(times[:5])]
+    assert waits[-1] == max(waits)
     assert times[4] - times[0] > 0.3
     assert files_of(s3, folder) == ["object"]
 
