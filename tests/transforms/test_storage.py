@@ -1,6 +1,7 @@
 """Objects appear whole under their final name, or not at all."""
 
 import errno
+import hashlib
 import os
 
 import pytest
@@ -14,6 +15,18 @@ def test_a_failed_write_leaves_nothing(tmp_path):
         file.write(b"half")
         raise KeyError
     assert os.listdir(tmp_path) == []
+
+
+def test_a_name_made_of_the_content(tmp_path):
+    with storage.publishing_by_digest(str(tmp_path), lambda digest: f"x-{digest[:8]}") as file:
+        file.write(b"abc")
+        file.write(b"def")
+    digest = hashlib.sha256(b"abcdef").hexdigest()
+    assert file.hexdigest() == digest
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(f"x-{digest[:8]}", b"abcdef")]
+    with pytest.raises(KeyError), storage.publishing_by_digest(str(tmp_path), str) as file:
+        raise KeyError
+    assert len(os.listdir(tmp_path)) == 1
 
 
 def test_a_full_disk_is_a_clear_error(tmp_path):
