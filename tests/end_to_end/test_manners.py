@@ -1,9 +1,7 @@
 """Four worker processes at three hosts, judged by the server's log alone: pace, concurrency, names, refusals."""
 
-import asyncio
 import io
 import json
-from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from helpers.command import pairmill
+from helpers.counting_server import CountingServer
 from helpers.in_thread import in_thread
-from helpers.raw_server import RawServer, http
+from helpers.raw_server import http
 from PIL import Image as Picture
 
 GAP_S, AT_ONCE = 0.1, 2  # the defaults for pictures
@@ -24,30 +23,16 @@ EACH = 100
 REFUSING = ("Pairmill", "CCBot", "GPTBot", "Google-Extended", "img2dataset")
 
 
-class Site(RawServer):
-    """Pictures under every name; counts how many requests a host has at once."""
+class Site(CountingServer):
+    """Pictures under every name."""
 
     def __init__(self) -> None:
-        super().__init__({})
+        super().__init__(self.said, ANSWER_S)
         out = io.BytesIO()
         Picture.linear_gradient("L").convert("RGB").save(out, "JPEG")
         self._picture = http(200, out.getvalue(), "Content-Type: image/jpeg")
-        self._open: dict[str, int] = defaultdict(int)
-        self.most: dict[str, int] = defaultdict(int)
 
-    async def _answer(self, request, writer) -> None:
-        host = request.host
-        self._open[host] += 1
-        self.most[host] = max(self.most[host], self._open[host])
-        head, end, body = self._said(request).partition(b"\r\n\r\n")
-        writer.write(head + end)  # the gap counts from here, as both sides see it
-        await writer.drain()
-        await asyncio.sleep(ANSWER_S if body else 0)
-        self._open[host] -= 1
-        writer.write(body)
-        await writer.drain()
-
-    def _said(self, request) -> bytes:
+    def said(self, request) -> bytes:
         if request.path == "/robots.txt":
             agent = next((name for name in REFUSING if request.host == f"{name.lower()}.test"), "")
             rules = f"User-agent: {agent}\nDisallow: /\n" if agent else "User-agent: *\nDisallow: /closed/\n"

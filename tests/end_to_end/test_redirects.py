@@ -1,10 +1,6 @@
 """Redirects to hosts that other tasks own: handed over, so that each host is asked by one task alone."""
 
-import asyncio
-import io
 import json
-from collections import defaultdict
-from functools import cache
 from itertools import pairwise
 
 import pyarrow as pa
@@ -12,9 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from helpers.command import Started, pairmill
+from helpers.counting_server import CountingServer
 from helpers.in_thread import in_thread
-from helpers.raw_server import RawServer, http
-from PIL import Image as Picture
+from helpers.pictures import noise
+from helpers.raw_server import http
 
 from transforms.partition import task_of
 
@@ -31,36 +28,15 @@ def host_of_task(task: int) -> str:
 A, B, C = (host_of_task(task) for task in range(TASKS))
 
 
-@cache
-def picture(number: int, shade: int = 0) -> bytes:
-    out = io.BytesIO()
-    Picture.effect_noise((96, 80), 40 + number).point(lambda v: min(255, v + shade)).save(out, "JPEG")
-    return out.getvalue()
-
-
-class Web(RawServer):
+class Web(CountingServer):
     """Every host has pictures; some of A's live at B, some of B's at C, and some lead further."""
 
     def __init__(self) -> None:
-        super().__init__({})
+        super().__init__(self.said, ANSWER_S)
         self.shade = 0
-        self._open: dict[str, int] = defaultdict(int)
-        self.most: dict[str, int] = defaultdict(int)
 
-    async def _answer(self, request, writer) -> None:
-        host = request.host
-        self._open[host] += 1
-        self.most[host] = max(self.most[host], self._open[host])
-        head, end, body = self._said(host, request).partition(b"\r\n\r\n")
-        writer.write(head + end)
-        await writer.drain()
-        await asyncio.sleep(ANSWER_S if body else 0)
-        self._open[host] -= 1
-        writer.write(body)
-        await writer.drain()
-
-    def _said(self, host: str, request) -> bytes:
-        path = request.path
+    def said(self, request) -> bytes:
+        host, path = request.host, request.path
         if path == "/robots.txt":
             return http(200, b"User-agent: *\nDisallow: /closed/\n")
         name = path[1:].removesuffix(".jpg")
@@ -73,7 +49,7 @@ class Web(RawServer):
             return http(302, b"", f"Location: {moved[host, kind]}{number}.jpg")
         if not number.isdigit():
             return http(404)
-        body = picture(int(number), self.shade)
+        body = noise(int(number), self.shade)
         tag = f'"{hash(body)}"'
         return http(304) if request.headers.get("if-none-match") == tag else http(200, body, f"ETag: {tag}")
 

@@ -1,11 +1,9 @@
 """`retry` and `refresh`: who is asked again, what stands afterwards, and what the shards hold, from the server's log."""
 
-import io
 import json
 import shutil
 import tarfile
 from collections import Counter
-from functools import cache
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,8 +11,8 @@ import pytest
 import yaml
 from helpers.command import pairmill
 from helpers.in_thread import in_thread
+from helpers.pictures import noise
 from helpers.raw_server import RawServer, http
-from PIL import Image as Picture
 
 COUNT = 40
 ETAGGED, DATED, PLAIN = range(5), range(5, 10), range(10, 20)  # fetched at once, each with another validator
@@ -23,18 +21,11 @@ REFUSED = range(36, 40)
 DATE = "Mon, 02 Nov 2026 10:00:00 GMT"
 
 
-@cache  # the noise is another each time
-def picture(number: int, shade: int = 0) -> bytes:
-    out = io.BytesIO()
-    Picture.effect_noise((96, 80), 40 + number).point(lambda v: min(255, v + shade)).save(out, "JPEG")
-    return out.getvalue()
-
-
 class Web(RawServer):
     """Pictures with validators; changes its mind when the test says so."""
 
     def __init__(self) -> None:
-        self.bodies = {number: picture(number) for number in range(COUNT)}
+        self.bodies = {number: noise(number) for number in range(COUNT)}
         self.down = set(DOWN)
         self.gone = set(GONE)
         routes = {f"/{number}.jpg": self._picture for number in range(COUNT)}
@@ -53,7 +44,7 @@ class Web(RawServer):
             tag = f'"{hash(body)}"'
             return http(304) if headers.get("if-none-match") == tag else http(200, body, f"ETag: {tag}")
         if number in DATED:
-            same = headers.get("if-modified-since") == DATE and body == picture(number)
+            same = headers.get("if-modified-since") == DATE and body == noise(number)
             return http(304) if same else http(200, body, f"Last-Modified: {DATE}")
         return http(200, body)
 
@@ -174,7 +165,7 @@ def test_refresh_drops_what_changed_or_is_gone(run, web):
     web.asked()
     swapped, gone, down = (ETAGGED[0], DATED[0], PLAIN[0]), PLAIN[1], PLAIN[2]
     for number in swapped:
-        web.bodies[number] = picture(number, shade=60)
+        web.bodies[number] = noise(number, shade=60)
     web.gone.add(gone)
     web.down.add(down)
     outcome = pairmill("refresh", run)
