@@ -181,7 +181,7 @@ def _write_part(run: Path, tars: bool, part: int, rows: int) -> str:
     images = list(image_rows(part, rows))
     rng = random.Random(part)
     if tars:
-        _commit(run, stem, images)
+        _commit(run, stem, [image._replace(tar=None) for image in images])
     else:
         parquet.write_rows(str(run / "images" / f"{stem}.parquet"), Image, images)
     scores = [
