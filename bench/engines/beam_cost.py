@@ -17,7 +17,9 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from bench.engines import synth
 from bench.engines.measure import a_b_a_b, say
+from pipeline import layout
 from pipeline.demo import __file__ as demo_file
+from pipeline.fetching import count_reasons
 from pipeline.logs import tell_errors_only
 from transforms.collect import merge
 from transforms.collect.language import load_identifier
@@ -209,6 +211,13 @@ def forget_fetch(folder: Path) -> None:
             path.unlink()
 
 
+def check_fetched(folder: Path, rows: int) -> None:
+    """What costs little may have done little."""
+    images = count_reasons(str(folder), layout.part_stems(str(folder)))[""]
+    if images != rows:
+        raise SystemExit(f"only {images} of {rows} images were fetched")
+
+
 @contextlib.contextmanager
 def fetch_step(folder: Path, rows: int) -> Iterator[Prepared]:
     tasks = write_web_plan(folder, rows)
@@ -219,11 +228,13 @@ def fetch_step(folder: Path, rows: int) -> Iterator[Prepared]:
         def with_beam() -> None:
             forget_fetch(folder)
             run_local(lambda p: p | beam.Create(tasks) | Fetch(str(folder), 0, len(tasks), settings, web))
+            check_fetched(folder, rows)
 
         def plain() -> None:
             forget_fetch(folder)
             for task in tasks:
                 run_task(task, str(folder), 0, settings, web)
+            check_fetched(folder, rows)
 
         yield with_beam, plain, None
 
@@ -234,6 +245,7 @@ def score_step(folder: Path, rows: int) -> Iterator[Prepared]:
     with image_server(256) as address:
         for task in tasks:
             run_task(task, str(folder), 0, FetchSettings(), local_web(address))
+    check_fetched(folder, rows)
     stems = sorted(p.stem for p in (folder / "images").glob("*-*-*.parquet") if not p.stem.endswith(".log"))
     settings = ScoreSettings(model=os.path.join(os.path.dirname(demo_file), "model"), device="cpu")
 

@@ -89,7 +89,9 @@ class PoliteWeb:
         if drop is not None:
             return answer_of(url, [Reply(url, drop=drop)])
         wanted = Wanted(self._max_bytes(kind), ACCEPT[kind], headers)
-        answer = await follow(url, partial(self._own_hop, kind, wanted), self.settings.max_redirects, redirects)
+        answer = await follow(
+            url, partial(self._own_hop, kind, wanted, host_of(url)), self.settings.max_redirects, redirects
+        )
         if answer.drop is not None and answer.status != NOT_MODIFIED:
             return answer
         drop = await self._judge_opt_outs(answer, kind)
@@ -116,9 +118,10 @@ class PoliteWeb:
         drop = judge_tdm(None, None, await self._tdm.rules(url), path_of(url).decode("ascii", "replace"))
         return None if drop is None else drop._replace(reason=Reason.PAGE_OPT_OUT)
 
-    async def _own_hop(self, kind: Kind, wanted: Wanted, url: str) -> Reply:
+    async def _own_hop(self, kind: Kind, wanted: Wanted, first: str, url: str) -> Reply:
+        """A hop of an image. `first`: the host that it was planned for."""
         host = host_of(url)
-        if self._owns(host):
+        if host == first or self._owns(host):
             return await self._hop(kind, wanted, url)
         return Reply(url, drop=self._client.judge_target(url) or Drop(Reason.HANDED_OVER, None, host))
 
