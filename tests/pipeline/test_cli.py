@@ -8,6 +8,7 @@ import pytest
 from helpers.command import pairmill
 
 from pipeline import __version__
+from pipeline.arguments import STAGES
 from pipeline.cli import build_parser, main, split_options
 from pipeline.errors import DataError, RunError, UsageError
 
@@ -68,7 +69,7 @@ def test_what_goes_wrong_is_one_line_and_an_exit_code(monkeypatch, capfd, error,
     def fail(args):
         raise error
 
-    monkeypatch.setattr("pipeline.cli.schema_command", fail)
+    monkeypatch.setattr("pipeline.commands.schema.run", fail)
     assert main(["schema"]) == code
     said = capfd.readouterr().err.strip()
     assert said == f"pairmill: {error}" if code != 130 else said.startswith("pairmill: interrupted")
@@ -95,7 +96,62 @@ def pairmill_path() -> str:
 
 def test_every_option_has_a_help_text_or_a_plain_name():
     """`--set` and its like are explained wherever they stand."""
-    (commands,) = [action for action in build_parser()._actions if action.choices and "run" in action.choices]
+    (commands,) = [action for action in build_parser(["run"])._actions if action.choices and "run" in action.choices]
     run = commands.choices["run"].format_help()
     for word in ("--run-dir", "--engine", "--set", "--from", "--to", "--part", "--name"):
         assert word in run
+
+
+def test_the_stages_of_the_arguments_are_those_of_the_pipeline():
+    from pipeline.stages import STAGE_NAMES
+
+    assert STAGES == STAGE_NAMES
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """`installed(code)`: a distribution with one module and a command `count` in it, as an installer leaves it."""
+
+    def install(code: str) -> None:
+        (tmp_path / "counting.py").write_text(code)
+        info = tmp_path / "counting-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: counting\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("[pairmill.commands]\ncount = counting\n")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+
+    return install
+
+
+COUNT = '''"""how many files a run has"""
+import os
+
+def add_arguments(parser):
+    parser.add_argument("run")
+
+def run(args):
+    print(sum(len(files) for _, _, files in os.walk(args.run)), *args.options)
+    return 7
+'''
+
+
+def test_a_command_from_outside_the_package(installed, tmp_path):
+    installed(COUNT)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/a").touch()
+    outcome = pairmill("count", str(tmp_path / "run"), "--", "more")
+    assert (outcome.code, outcome.out) == (7, "1 more\n")
+    assert re.search("^ +count +how many files a run has$", pairmill("--help").out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("code", "said"), [
+    ("import nothing_of_that_name", "counting cannot be imported (No module named 'nothing_of_that_name')"),
+    ("def run(args): return 0", "counting has no function add_arguments"),
+])  # fmt: skip
+def test_a_command_from_outside_that_does_not_work(installed, code, said):
+    installed(code)
+    outcome = pairmill("count")
+    assert outcome.code == 2
+    assert f"pairmill: command count: {said}" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert pairmill("schema").code == 0

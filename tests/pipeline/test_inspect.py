@@ -164,7 +164,7 @@ def test_what_nobody_expected_is_a_row(inspect, picture, monkeypatch):
     def fail(body, settings):
         raise ZeroDivisionError("unexpected")
 
-    monkeypatch.setattr("pipeline.inspect.process_image", fail)
+    monkeypatch.setattr("pipeline.commands.inspect.process_image", fail)
     outcome = [row["reason"] for row in inspect("image", "-", stdin="picture.jpg\nnowhere.jpg\n", traceback=True)[1]]
     assert outcome == ["internal_error", "stored_range_unreadable"]
 

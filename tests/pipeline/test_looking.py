@@ -7,8 +7,8 @@ import shutil
 import pytest
 from helpers.command import demo_words
 
-from pipeline.plan import slowest_hosts
-from pipeline.status import status_of
+from pipeline.commands.plan import slowest_hosts
+from pipeline.commands.status import status_of
 
 
 def names(folder) -> list[str]:

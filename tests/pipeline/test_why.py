@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline.cli import main
-from pipeline.why import life, uid_named
+from pipeline.commands.why import life, uid_named
 from transforms import parquet
 from transforms.records import Reject, Selected
 

@@ -1,5 +1,6 @@
-"""`pairmill status`: stages done, parts left, rates, time left. Read from the run directory alone, at any time."""
+"""stages done, parts left, rates, time left"""
 
+import argparse
 import json
 import time
 from typing import Any
@@ -8,16 +9,31 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import layout
+from pipeline.arguments import add_run, check_run
+from pipeline.commands.plan import stage_state
 from pipeline.fetch_view import FetchView, line_of
 from pipeline.manifest import Manifests
-from pipeline.plan import stage_state
 from pipeline.stages import STAGES
 from transforms import storage
 from transforms.rounds import rounds_of
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("--json", action="store_true")
+
+
+def run(args: argparse.Namespace) -> int:
+    status = status_of(check_run(args.run))
+    print(json.dumps(status, indent=2)) if args.json else print_status(status)
+    return 0
+
+
 def status_of(run: str) -> dict[str, Any]:
-    """{"run", "stages": [...]}: a stage's state, counts and duration, or its parts, rate and time left."""
+    """{"run", "stages": [...]}: a stage's state, counts and duration, or its parts, rate and time left.
+
+    Read from the run directory alone, at any time.
+    """
     manifests = Manifests(run)
     labels = [(s.name, label) for s in STAGES for label in (manifests.labels(s.name) or [s.label("main")])]
     return {"run": run, "stages": [stage_status(run, manifests, stage, label) for stage, label in labels]}

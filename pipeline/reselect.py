@@ -7,7 +7,7 @@ from pipeline.run import run_stages
 from transforms import storage
 
 
-def run_again(run: str, name: str, stage: str, policy: str | None) -> None:
+def reselect(run: str, name: str, stage: str, policy: str | None = None) -> None:
     """Run `select` or `pack` of the selection `name` by the run's own settings; a policy replaces its rules.
 
     Raises UsageError.

@@ -1,5 +1,7 @@
-"""`pairmill plan`: what a run would do, and what it would cost. Nothing is asked, nothing is written."""
+"""what a run would do and cost; nothing is asked, nothing is written"""
 
+import argparse
+import json
 from collections import Counter
 from typing import Any
 
@@ -8,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.url import host_of
-from pipeline import layout
+from pipeline import config, layout
+from pipeline.arguments import add_config
 from pipeline.config import Settings, as_yaml
 from pipeline.inputs import seeds_of, table_files, warc_files
 from pipeline.manifest import Manifests
@@ -20,6 +23,18 @@ from transforms.records import Candidate
 
 BYTES_PER_IMAGE = {256: 25_000, 512: 70_000}  # measured on web photographs at quality 95; a rough guide
 SLOWEST_HOSTS = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config(parser)
+    parser.add_argument("--json", action="store_true")
+
+
+def run(args: argparse.Namespace) -> int:
+    settings = config.load(args.config, args.set, args.engine)
+    plan = plan_of(settings, args.run_dir or layout.default_run(args.config))
+    print(json.dumps(plan, indent=2, ensure_ascii=False)) if args.json else print_plan(plan)
+    return 0
 
 
 def plan_of(settings: Settings, run: str) -> dict[str, Any]:

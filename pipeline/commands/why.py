@@ -1,5 +1,6 @@
-"""`pairmill why`: the life of one pair. Where it came from, every decision with its value, where it is now."""
+"""the life of one pair: where it came from, every decision and its value, where it is now"""
 
+import argparse
 import difflib
 import json
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from filters.url import host_of, normalise_url, uid_of
 from pipeline import layout
+from pipeline.arguments import add_run, check_run, selection_name
 from transforms import parquet, storage
 from transforms.records import Candidate, CrawlPage, Image, Reject, Score, Selected
 from transforms.rounds import round_of
@@ -25,16 +27,24 @@ class Event(NamedTuple):
     facts: dict[str, Any]
 
 
-def why_main(run: str, what: str, name: str, as_json: bool) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("what", metavar="URL-OR-UID")
+    parser.add_argument("--name", type=selection_name, default="main")
+    parser.add_argument("--json", action="store_true")
+
+
+def run(args: argparse.Namespace) -> int:
     """Print the life of a url or uid. Returns 1 where the run has never heard of it."""
-    uid = uid_named(what)
-    events = life(run, uid, name)
-    if as_json:
+    folder = check_run(args.run)
+    uid = uid_named(args.what)
+    events = life(folder, uid, args.name)
+    if args.json:
         rows = [{"stage": e.stage, "what": e.what, **e.facts} for e in events]
-        nearest = [] if events else nearest_urls(run, what)
+        nearest = [] if events else nearest_urls(folder, args.what)
         print(json.dumps({"uid": uid.hex(), "events": rows, "nearest": nearest}, ensure_ascii=False, indent=2))
     else:
-        print_life(run, what, uid, events)
+        print_life(folder, args.what, uid, events)
     return 0 if events else 1
 
 

@@ -1,4 +1,7 @@
-"""`pairmill inspect`: what the judgements say of one thing, as JSON lines. The same functions as in a run."""
+"""what the judgements say of one thing, as JSON lines
+
+The same functions as in a run.
+"""
 
 import argparse
 import json
@@ -14,6 +17,7 @@ from filters.language import judge_language
 from filters.reasons import Drop, Reason
 from filters.robots import parse_robots
 from pipeline import __version__, config
+from pipeline.arguments import add_set
 from pipeline.errors import DataError, UsageError
 from pipeline.fetching import check_contact
 from transforms.boundary import Boundary
@@ -32,7 +36,25 @@ DEFAULT_CONFIG = "site"
 NOT_IN_A_LINE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 
 
-def inspect_main(args: argparse.Namespace) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    things = parser.add_subparsers(required=True, metavar="THING", dest="thing")
+    page = things.add_parser("page", help="the occurrences of a page; `-` reads JSON lines")
+    page.add_argument("input", nargs="?", default="-", metavar="FILE-OR-URL")
+    page.add_argument("--url", default="", help="of the page, where it is a file")
+    image = things.add_parser("image", help="whether an image would be kept; `-` reads a path or url a line")
+    image.add_argument("input", nargs="?", default="-", metavar="FILE-OR-URL")
+    robots = things.add_parser("robots", help="what a robots.txt says; `-` reads JSON lines")
+    robots.add_argument("input", nargs="?", default="-", metavar="FILE")
+    robots.add_argument("agent", nargs="?", default="")
+    robots.add_argument("url", nargs="?", default="")
+    caption = things.add_parser("caption", help="language and drops of a caption; `-` reads lines")
+    caption.add_argument("input", nargs="?", default="-", metavar="TEXT")
+    for thing in (page, image, robots, caption):
+        thing.add_argument("--config", default=None, help="judge by this configuration's settings")
+        add_set(thing, "fetch.image.size=256")
+
+
+def run(args: argparse.Namespace) -> int:
     """Write one JSON object a line. Raises UsageError and DataError."""
     settings = config.load(args.config or DEFAULT_CONFIG, [*bare_source(args), *args.set])
     inspect = {"page": inspect_pages, "image": inspect_images, "robots": inspect_robots, "caption": inspect_captions}

@@ -1,0 +1,23 @@
+"""report.html, stats.json and the dataset card again"""
+
+import argparse
+
+from pipeline.arguments import add_run, check_run, selection_name
+from pipeline.errors import UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("--name", type=selection_name, default="main")
+    parser.add_argument("--thumbnails", action="store_true")
+
+
+def run(args: argparse.Namespace) -> int:
+    from pipeline import layout
+    from pipeline.report.report import write_report
+
+    if not layout.is_selected(check_run(args.run), args.name):
+        raise UsageError(f"{args.run}: no finished selection {args.name!r}; finish it with run or select first")
+    write_report(args.run, args.name, args.thumbnails)
+    print(f"{args.run}/report.html")
+    return 0
