@@ -12,15 +12,15 @@ from types import ModuleType
 from pipeline import __version__, commands
 from pipeline.errors import FAILED, INTERRUPTED, PairmillError, UsageError
 from pipeline.interrupt import say_interrupted
-from pipeline.logs import tell_errors_only
-from transforms.trouble import Trouble
+from pipeline.logs import log_errors_only
+from transforms.coordination.fatal import FatalError
 
 GROUP = "pairmill.commands"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script. Returns the exit code: 0, 1, 2, 3 or 130."""
-    tell_errors_only()  # some libraries tell at import what they did not find
+    log_errors_only()  # some libraries tell at import what they did not find
     words = list(sys.argv[1:] if argv is None else argv)
     words, options = split_options(words)
     try:
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PairmillError as error:
         print(f"pairmill: {error}", file=sys.stderr)
         return error.exit_code
-    except Trouble as error:
+    except FatalError as error:
         print(f"pairmill: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:

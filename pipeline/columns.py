@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipeline import layout
-from transforms import parquet, storage
+from transforms import run_dir, storage
+from transforms.formats import parquet
 from transforms.rounds import superseded
 
 
@@ -12,13 +12,13 @@ def read_columns(run: str, folder: str, columns: list[str], pattern: str = "*.pa
     """The rows of a folder's Parquets."""
     whole = storage.join(run, folder)
     for name in storage.list_names(whole, pattern):
-        if layout.is_part(name):
+        if run_dir.is_part(name):
             yield from parquet.read_columns(storage.join(whole, name), columns)
 
 
 def live_columns(run: str, columns: list[str], stems: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
     """The rows of `images/` that stand, of some parts or of all: a later round may have asked others again."""
-    for stem in layout.part_stems(run) if stems is None else stems:
+    for stem in run_dir.part_stems(run) if stems is None else stems:
         gone = superseded(run, stem)
-        rows = parquet.read_columns(storage.join(run, layout.IMAGES, f"{stem}.parquet"), columns)
+        rows = parquet.read_columns(storage.join(run, run_dir.IMAGES, f"{stem}.parquet"), columns)
         yield from (row for number, row in enumerate(rows) if number not in gone)

@@ -11,10 +11,10 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from filters.rules import Rules, operational
-from pipeline.dataflow import DataflowSettings
 from pipeline.demo.settings import DemoSettings
+from pipeline.engines.dataflow import DataflowSettings
+from pipeline.engines.spark import SparkSettings
 from pipeline.errors import UsageError
-from pipeline.spark import SparkSettings
 from transforms import storage
 from transforms.collect.settings import CollectSettings
 from transforms.fetch.settings import FetchSettings

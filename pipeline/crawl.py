@@ -6,16 +6,18 @@ import apache_beam as beam
 
 from filters.url import host_of
 from pipeline.config import Settings
-from pipeline.engine import Engine
+from pipeline.engines.engine import Engine
 from pipeline.inputs import seeds_of
-from pipeline.layout import PAGES
-from pipeline.progress import Progress
-from transforms import lease, parquet, storage
+from pipeline.ui.progress import Progress
+from transforms import storage
 from transforms.collect.crawl import round_stem
 from transforms.collect.frontier import CrawlSettings, first_frontier, next_frontier
 from transforms.collect.transform import CrawlRound
+from transforms.coordination import lease
+from transforms.formats import parquet
 from transforms.partition import task_of
 from transforms.records import CrawlPage, CrawlTarget
+from transforms.run_dir import PAGES
 
 
 def crawl(run: str, settings: Settings, engine: Engine, progress: Progress) -> None:

@@ -8,20 +8,21 @@ import apache_beam as beam
 
 from filters.reasons import Reason
 from filters.url import host_of
-from pipeline import layout
 from pipeline.columns import live_columns
 from pipeline.config import EngineSettings, Settings
-from pipeline.engine import Engine
+from pipeline.engines.engine import Engine
 from pipeline.errors import DataError, UsageError
-from pipeline.fetch_view import FetchView
 from pipeline.locks import one_at_a_time
 from pipeline.manifest import digest_of, outputs_of
-from pipeline.progress import Progress
-from transforms import lease, parquet, rounds, storage
+from pipeline.ui.fetch_view import FetchView
+from pipeline.ui.progress import Progress
+from transforms import rounds, run_dir, storage
+from transforms.coordination import lease
 from transforms.fetch.again import at_most
 from transforms.fetch.commit import committed_names
 from transforms.fetch.plan import LEASES, tasks_for
 from transforms.fetch.transform import Fetch, PlanFetch
+from transforms.formats import parquet
 from transforms.web.settings import WebSettings
 
 
@@ -34,12 +35,12 @@ def fetch(run: str, rows: int, settings: Settings, engine: Engine, progress: Pro
         round_ = rounds.rounds_of(run)[-1]
         if not fetch_round(run, round_, rows, settings, engine, progress, part):
             return False
-        if not count_reasons(run, layout.stems_of_round(run, round_)).get(Reason.HANDED_OVER):
+        if not count_reasons(run, run_dir.stems_of_round(run, round_)).get(Reason.HANDED_OVER):
             break
         rounds.publish_request(run, round_ + 1, rounds.Request("redirects"))
         part = (0, 1)
     lease.clear(run, LEASES, settings.web.lease_s)  # no attempt is under way any more
-    folder = storage.join(run, layout.IMAGES)
+    folder = storage.join(run, run_dir.IMAGES)
     storage.sweep(folder, committed_names(folder))
     return True
 
@@ -53,18 +54,18 @@ def fetch_round(
     mine = [task for task in plan["tasks"] if task % count == index]
     label = f"fetch, round {round_}" if round_ else "fetch"
     view = FetchView(run, round_)
-    progress.stage(label, plan["parts"], "parts", lambda: len(layout.stems_of_round(run, round_)), view)
+    progress.stage(label, plan["parts"], "parts", lambda: len(run_dir.stems_of_round(run, round_)), view)
     transform = Fetch(run, round_, plan["of"], settings.fetch, settings.web)
     workers = min(len(mine), engine.workers_with(settings.fetch.decoders))
     engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | transform, "fetch", progress.say, workers)
-    return len(layout.stems_of_round(run, round_)) == plan["parts"]
+    return len(run_dir.stems_of_round(run, round_)) == plan["parts"]
 
 
 def make_plan(
     run: str, round_: int, rows: int, settings: Settings, engine: Engine, progress: Progress
 ) -> dict[str, Any]:
     """The plan of a round: made once, then read. {"of": n, "tasks": [those with rows], "parts": n, "rows": n}"""
-    folder = storage.join(run, layout.IMAGES, "plan")
+    folder = storage.join(run, run_dir.IMAGES, "plan")
     path = storage.join(folder, f"{round_:04d}.json")
     if not storage.exists(path):
         for name in storage.list_names(folder, f"{round_:04d}-*.parquet"):
@@ -78,11 +79,11 @@ def _run_plan(run: str, round_: int, rows: int, settings: Settings, engine: Engi
     """How many tasks the plan is cut into."""
     request = rounds.read_request(run, round_)
     if request is None:
-        folder = storage.join(run, layout.CANDIDATES)
+        folder = storage.join(run, run_dir.CANDIDATES)
         files = things = [storage.join(folder, n) for n in storage.list_names(folder, "part-*.parquet")]
     else:
-        things = [stem for stem in layout.part_stems(run) if rounds.round_of(stem) < round_]
-        files = [storage.join(run, layout.IMAGES, f"{stem}.parquet") for stem in things]
+        things = [stem for stem in run_dir.part_stems(run) if rounds.round_of(stem) < round_]
+        files = [storage.join(run, run_dir.IMAGES, f"{stem}.parquet") for stem in things]
         rows = at_most(request, count_reasons(run, things))
     progress.stage("plan", len(files), "files")
     tasks = tasks_for(rows, settings.fetch.rows_per_task)
@@ -121,10 +122,10 @@ def check_contact(url: str, web: WebSettings) -> None:
 
 def fetch_facts(c: Any) -> dict[str, Any]:
     """The stage's facts; on the way the guards judge the outcome. Raises DataError."""
-    stems = layout.part_stems(c.run)
+    stems = run_dir.part_stems(c.run)
     reasons = count_reasons(c.run, stems)
     check_guards(reasons, c.settings.engine)
-    outputs = outputs_of(storage.join(c.run, layout.IMAGES), [f"{stem}.parquet" for stem in stems])
+    outputs = outputs_of(storage.join(c.run, run_dir.IMAGES), [f"{stem}.parquet" for stem in stems])
     by_round = [{n: d for n, d in outputs.items() if rounds.round_of(n) == r} for r in rounds.rounds_of(c.run)]
     counts = {"rows": sum(reasons.values()), "images": reasons.get("", 0)}
     return {"outputs": outputs, "outputs_digest": digest_of(outputs), "counts": counts,

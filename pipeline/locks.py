@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from pipeline.errors import UsageError
 from transforms import storage
-from transforms.lease import LeaseTaken, held
+from transforms.coordination.lease import LeaseTaken, held
 
 EXPIRY_S = 20.0  # of a lease whose process was killed on another machine
 

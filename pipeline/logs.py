@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-from transforms.trouble import Trouble
+from transforms.coordination.fatal import FatalError
 
 
 class Errors(logging.Handler):
@@ -19,31 +19,31 @@ class Errors(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)
-        if not is_trouble(text) and not is_told_anyway(record):
+        if not tells_of_fatal_error(text) and not is_logged_elsewhere(record):
             print(text, file=sys.stderr, flush=True)
 
 
-def is_told_anyway(record: logging.LogRecord) -> bool:
+def is_logged_elsewhere(record: logging.LogRecord) -> bool:
     """Whether Beam's client logs what ends a job: the run's last line says it."""
     return record.module == "portable_runner"
 
 
-class WithoutTrouble(io.TextIOBase):
+class TracebackFilter(io.TextIOBase):
     """A stream for a worker's standard error: Beam prints the traceback of everything that ends it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        return len(text) if is_trouble(text) else self._stream.write(text)
+        return len(text) if tells_of_fatal_error(text) else self._stream.write(text)
 
     def flush(self) -> None:
         self._stream.flush()
 
 
-def is_trouble(text: str) -> bool:
+def tells_of_fatal_error(text: str) -> bool:
     """Whether a text tells of what ends the run as a message of ours: nobody needs its traceback before."""
-    return re.search(rf"\b({'|'.join(names_of(Trouble))}): ", text) is not None
+    return re.search(rf"\b({'|'.join(names_of(FatalError))}): ", text) is not None
 
 
 def names_of(kind: type[Exception]) -> Iterator[str]:
@@ -53,7 +53,7 @@ def names_of(kind: type[Exception]) -> Iterator[str]:
         yield from names_of(subclass)
 
 
-def tell_errors_only() -> None:
+def log_errors_only() -> None:
     """In this process, from now on."""
     root = logging.getLogger()
     if not any(isinstance(handler, Errors) for handler in root.handlers):

@@ -8,19 +8,20 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
-from pipeline import __version__, layout
+from pipeline import __version__
 from pipeline.config import Settings, as_yaml, resolved
 from pipeline.demo_web import serving_demo, with_seeds
-from pipeline.engine import Engine, last_line
+from pipeline.engines.engine import Engine, last_line
 from pipeline.errors import RunError, UsageError
 from pipeline.locks import one_at_a_time, only_one
 from pipeline.manifest import Manifests, Stamp, differing_keys
 from pipeline.preflight import check_before_work
-from pipeline.progress import Progress
 from pipeline.stages import STAGE_NAMES, STAGES, Context, Stage
-from transforms import lease, storage
+from pipeline.ui.progress import Progress
+from transforms import run_dir, storage
+from transforms.coordination import lease
+from transforms.coordination.fatal import FatalError
 from transforms.fetch import plan
-from transforms.trouble import Trouble
 
 LEASES = ("crawl-", plan.LEASES)  # of tasks that ask
 VERSIONED = ("apache-beam", "pyarrow", "pillow", "numpy", "torch", "open_clip_torch", "selectolax", "pdqhash")
@@ -58,7 +59,7 @@ def run_stages(
                 storage.publish(storage.join(run, "run.yaml"), as_yaml(settings).encode())
             locked = served._replace(check_lock=check_lock)
             complete = all(do_in_turn(locked, stage, redo=first) for stage in chosen)
-    if complete and layout.is_selected(run, name):
+    if complete and run_dir.is_selected(run, name):
         from pipeline.report.report import write_report
 
         write_report(run, name, settings.report.thumbnails)
@@ -126,7 +127,7 @@ def work(c: Context, stage: Stage) -> bool:
         done = stage.work(c)
         c.check_lock()
         return done
-    except Trouble as error:
+    except FatalError as error:
         raise RunError(f"{stage.name}: {last_line(error)}") from error
 
 

@@ -8,22 +8,21 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from pipeline import layout
 from pipeline.config import Settings, content
 from pipeline.crawl import crawl
-from pipeline.engine import Engine
+from pipeline.engines.engine import Engine
 from pipeline.errors import DataError, UsageError
 from pipeline.fetching import fetch, fetch_facts
 from pipeline.inputs import adopted_files, seeds_of, table_files, warc_files
 from pipeline.locks import Check
 from pipeline.manifest import Manifests, Stamp, digest_of, digest_of_input, outputs_of
 from pipeline.packing import finish_shards
-from pipeline.progress import Progress
 from pipeline.report.tables import reasons_text
-from transforms import storage
+from pipeline.ui.progress import Progress
+from transforms import run_dir, storage
 from transforms.collect.transform import Collect, collect_steps
+from transforms.formats.parquet import count_rows, read_all
 from transforms.pack.transform import Pack
-from transforms.parquet import count_rows, read_all
 from transforms.records import CrawlPage, Reject, Unit
 from transforms.score.transform import ScoreParts
 from transforms.select.transform import Select
@@ -94,8 +93,8 @@ def collect_stamp(c: Context) -> Stamp:
 
 def input_units(c: Context) -> list[Unit]:
     """Every file that collect reads: what our crawl wrote, the WARCs and the tables of the configuration."""
-    pages = storage.join(c.run, layout.PAGES)
-    ours = [storage.join(layout.PAGES, n) for n in storage.list_names(pages, "*.warc.gz")]
+    pages = storage.join(c.run, run_dir.PAGES)
+    ours = [storage.join(run_dir.PAGES, n) for n in storage.list_names(pages, "*.warc.gz")]
     warcs = [*ours, *warc_files(c.settings)]
     kinds = [("warc", p) for p in warcs] + [("table", p) for p in table_files(c.settings)]
     kinds += [("adopted", p) for p in adopted_files(c.settings)]
@@ -105,7 +104,7 @@ def input_units(c: Context) -> list[Unit]:
 def collect(c: Context) -> bool:
     if c.settings.collect.crawl is not None:
         crawl(c.run, c.settings, c.engine, c.progress)
-    for folder in (layout.CANDIDATES, layout.REJECTS):
+    for folder in (run_dir.CANDIDATES, run_dir.REJECTS):
         storage.delete_folder(storage.join(c.run, folder))
     units = input_units(c)
     c.progress.stage("collect", len(units), "files")
@@ -117,7 +116,7 @@ def collect(c: Context) -> bool:
 
 
 def collect_facts(c: Context) -> dict[str, Any]:
-    folder = storage.join(c.run, layout.CANDIDATES)
+    folder = storage.join(c.run, run_dir.CANDIDATES)
     parts = storage.list_names(folder, "part-*.parquet")
     counts = {"candidates": sum(count_rows(storage.join(folder, n)) for n in parts)}
     if not counts["candidates"]:
@@ -127,8 +126,8 @@ def collect_facts(c: Context) -> dict[str, Any]:
 
 def what_was_found(run: str) -> str:
     """Pages by outcome and rejects by reason, as a line."""
-    pages = Counter(row.reason or "read" for row in read_all(storage.join(run, layout.PAGES), "*.parquet", CrawlPage))
-    rejects = Counter(row.reason for row in read_all(storage.join(run, layout.REJECTS), "*.parquet", Reject))
+    pages = Counter(row.reason or "read" for row in read_all(storage.join(run, run_dir.PAGES), "*.parquet", CrawlPage))
+    rejects = Counter(row.reason for row in read_all(storage.join(run, run_dir.REJECTS), "*.parquet", Reject))
     parts = [f"{what}: {reasons_text(counts)}" for what, counts in (("pages", pages), ("rejects", rejects)) if counts]
     return "; ".join(parts) or "no page and no row"
 
@@ -171,19 +170,19 @@ def model_files(model: str) -> list[str]:
 
 def score(c: Context) -> bool:
     index, count = c.part if c.slice_scores else (0, 1)
-    stems = layout.part_stems(c.run)
+    stems = run_dir.part_stems(c.run)
     mine = [s for number, s in enumerate(stems) if number % count == index]
     if c.settings.score.enabled:
-        folder = storage.join(c.run, layout.SCORES)
+        folder = storage.join(c.run, run_dir.SCORES)
         c.progress.stage("score", len(mine), "parts", lambda: len(storage.list_names(folder, "*.parquet")))
         transform = c.engine.hinted("score", ScoreParts(c.run, c.settings.score))
         c.engine.run(lambda p: p | "Parts" >> beam.Create(mine) | transform, "score", c.progress.say, len(mine))
-        return len(layout.part_stems(c.run, layout.SCORES)) == len(stems)
+        return len(run_dir.part_stems(c.run, run_dir.SCORES)) == len(stems)
     return True
 
 
 def score_facts(c: Context) -> dict[str, Any]:
-    folder = storage.join(c.run, layout.SCORES)
+    folder = storage.join(c.run, run_dir.SCORES)
     names = storage.list_names(folder, "*.parquet")
     storage.sweep(folder, set(storage.list_names(folder)))
     return _facts(outputs_of(folder, names), {"scores": sum(count_rows(storage.join(folder, n)) for n in names)})
@@ -197,17 +196,17 @@ def select_stamp(c: Context) -> Stamp:
 
 
 def select(c: Context) -> bool:
-    storage.delete_folder(layout.selection_folder(c.run, c.name))
-    stems = layout.part_stems(c.run)
+    storage.delete_folder(run_dir.selection_folder(c.run, c.name))
+    stems = run_dir.part_stems(c.run)
     c.progress.stage("select", len(stems), "parts")
     transform = Select(c.run, c.name, c.settings.select)
-    workers = c.engine.workers_for(storage.join(c.run, layout.IMAGES, f"{stem}.parquet") for stem in stems)
+    workers = c.engine.workers_for(storage.join(c.run, run_dir.IMAGES, f"{stem}.parquet") for stem in stems)
     c.engine.run(lambda p: p | "Parts" >> beam.Create(stems) | transform, "select", c.progress.say, workers)
     return True
 
 
 def select_facts(c: Context) -> dict[str, Any]:
-    folder = layout.selection_folder(c.run, c.name)
+    folder = run_dir.selection_folder(c.run, c.name)
     names = storage.list_names(folder, "*.parquet")
     counts = {"candidates": sum(count_rows(storage.join(folder, n)) for n in names)}
     return _facts(outputs_of(folder, names), counts) | {"steps": c.settings.select.labels()}
@@ -221,10 +220,10 @@ def pack_stamp(c: Context) -> Stamp:
 
 
 def pack(c: Context) -> bool:
-    folder = layout.shards_folder(c.run, c.name)
+    folder = run_dir.shards_folder(c.run, c.name)
     storage.delete_folder(folder)
     storage.make_folder(folder)
-    stems = layout.part_stems(c.run, storage.join("selection", c.name))
+    stems = run_dir.part_stems(c.run, storage.join("selection", c.name))
     c.progress.stage("pack", len(stems), "parts")
     transform = Pack(c.run, c.name, c.settings.pack)
     c.engine.run(lambda p: p | "Parts" >> beam.Create(stems) | transform, "pack", c.progress.say)
@@ -233,7 +232,7 @@ def pack(c: Context) -> bool:
 
 
 def pack_facts(c: Context) -> dict[str, Any]:
-    folder = layout.shards_folder(c.run, c.name)
+    folder = run_dir.shards_folder(c.run, c.name)
     names = [n for n in storage.list_names(folder) if n != "README.md"]
     samples = sum(count_rows(storage.join(folder, n)) for n in storage.list_names(folder, "*.parquet"))
     return _facts(outputs_of(folder, names), {"samples": samples})

@@ -9,7 +9,8 @@ import json
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from transforms import parquet, storage
+from transforms import storage
+from transforms.formats import parquet
 from transforms.records import Image, RowNumber
 
 FIRST = 0

@@ -17,10 +17,10 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from bench.engines import synth
 from bench.engines.measure import a_b_a_b, say
-from pipeline import layout
 from pipeline.demo import __file__ as demo_file
 from pipeline.fetching import count_reasons
-from pipeline.logs import tell_errors_only
+from pipeline.logs import log_errors_only
+from transforms import run_dir
 from transforms.collect import merge
 from transforms.collect.language import load_identifier
 from transforms.collect.read import read_unit
@@ -52,7 +52,7 @@ NO_ROWS = ("Create", "Spread", "News of a part")  # shuffles of file names, and 
 
 def run_local(build: Callable[[beam.Pipeline], Any]) -> None:
     """One process, no worker beside it: its CPU is all there is."""
-    tell_errors_only()
+    log_errors_only()
     pipeline = beam.Pipeline(FnApiRunner())
     build(pipeline)
     pipeline.run().wait_until_finish()
@@ -213,7 +213,7 @@ def forget_fetch(folder: Path) -> None:
 
 def check_fetched(folder: Path, rows: int) -> None:
     """What costs little may have done little."""
-    images = count_reasons(str(folder), layout.part_stems(str(folder)))[""]
+    images = count_reasons(str(folder), run_dir.part_stems(str(folder)))[""]
     if images != rows:
         raise SystemExit(f"only {images} of {rows} images were fetched")
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import psutil
 
 POLL_S = 0.5
-DECODER = "transforms.fetch.decoder"
+DECODER = "transforms.image.worker"
 
 
 class Cost(NamedTuple):

@@ -14,7 +14,7 @@ from bench.engines import synth
 from bench.engines.beam_cost import forget_fetch, warc_settings
 from bench.engines.measure import say
 from pipeline.config import EngineSettings
-from pipeline.engine import Engine
+from pipeline.engines.engine import Engine
 from transforms.collect.transform import Collect
 from transforms.fetch.settings import FetchSettings
 from transforms.fetch.transform import Fetch

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pipeline.worker import check_contract, parser, provision
+from pipeline.engines.workers.main import check_contract, parser, provision
 
 
 def main(words: Sequence[str]) -> None:

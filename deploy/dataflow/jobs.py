@@ -26,10 +26,10 @@ from rich.console import Console
 
 from pipeline.config import Settings
 from pipeline.crawl import crawl_round
-from pipeline.engine import Engine
+from pipeline.engines.engine import Engine
 from pipeline.fetching import make_plan
-from pipeline.progress import Progress
 from pipeline.stages import STAGES, Context
+from pipeline.ui.progress import Progress
 from transforms.coders import RecordCoder
 from transforms.rounds import FIRST
 

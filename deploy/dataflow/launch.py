@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.config import EngineSettings, Settings, load
-from pipeline.engine import Engine
+from pipeline.engines.engine import Engine
 from pipeline.errors import PairmillError, UsageError
 from pipeline.fetching import make_plan
 from pipeline.manifest import Manifests
-from pipeline.progress import Progress
 from pipeline.run import run_stages
 from pipeline.stages import STAGE_NAMES
+from pipeline.ui.progress import Progress
 from transforms import storage
+from transforms.coordination.fatal import FatalError
 from transforms.rounds import rounds_of
-from transforms.trouble import Trouble
 
 STAGES = ("fetch", "score")
 # The launcher's name of an option, and ours: they are checked before any work.
@@ -40,7 +40,7 @@ def main(words: Sequence[str]) -> int:
     args, options = parser().parse_known_args(words)
     try:
         launch(args, options)
-    except (PairmillError, Trouble) as error:
+    except (PairmillError, FatalError) as error:
         print(f"pairmill: {error}", file=sys.stderr)
         return getattr(error, "exit_code", 3)
     return 0

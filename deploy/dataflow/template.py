@@ -27,7 +27,7 @@ import launch  # noqa: E402
 
 from pipeline import __version__  # noqa: E402
 from pipeline.config import load  # noqa: E402
-from pipeline.contract import own_version  # noqa: E402
+from pipeline.engines.workers.handshake import own_version  # noqa: E402
 
 CONTEXT = ("Dockerfile", "Dockerfile.cuda", "Dockerfile.launcher", "entry.py", "launch.py", "metadata.json")
 IMAGES = {"worker": "Dockerfile", "worker-cuda": "Dockerfile.cuda", "launcher": "Dockerfile.launcher"}

@@ -10,7 +10,7 @@ cat > "$env/bin/worker" <<'WORKER'
 #!/bin/sh
 here=$(cd "$(dirname "$0")/.." && pwd)
 export PYTHONPATH="$(echo "$here"/lib/python3*/site-packages)"
-exec python3.11 -m pipeline.worker "$@"
+exec python3.11 -m pipeline.engines.workers.main "$@"
 WORKER
 chmod +x "$env/bin/worker"
 tar -czf "$out" -C "$env" .

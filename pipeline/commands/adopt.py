@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from pipeline import config
     from pipeline.run import run_stages
-    from pipeline.summary import print_summary
+    from pipeline.ui.summary import print_summary
     from transforms import storage
 
     folder = storage.absolute(args.folder)

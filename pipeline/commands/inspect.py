@@ -20,11 +20,11 @@ from pipeline import __version__, config
 from pipeline.arguments import add_set
 from pipeline.errors import DataError, UsageError
 from pipeline.fetching import check_contact
-from transforms.boundary import Boundary
 from transforms.collect.encoding import decode_page
 from transforms.collect.html import HtmlSettings, found_captions, read_page
 from transforms.collect.language import load_identifier
-from transforms.fetch.image import Processed, process_image
+from transforms.coordination.error_boundary import ErrorBoundary
+from transforms.image.process import Processed, process_image
 from transforms.select.settings import CaptionStep, ContactStep, LanguageStep
 from transforms.web.client import Answer
 from transforms.web.loop import run_async
@@ -183,7 +183,7 @@ def image_row(source: str, settings: config.Settings) -> Row:
     body = asked_bytes(source, settings) if is_url(source) else file_bytes(source)
     if isinstance(body, Drop):
         return {"source": source} | described(body)
-    with Boundary(source) as caught:
+    with ErrorBoundary(source) as caught:
         return {"source": source} | described(process_image(body, settings.fetch.image))
     assert caught.drop is not None
     return {"source": source} | described(caught.drop)

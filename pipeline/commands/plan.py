@@ -10,15 +10,16 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.url import host_of
-from pipeline import config, layout
+from pipeline import config
 from pipeline.arguments import add_config
 from pipeline.config import Settings, as_yaml
 from pipeline.inputs import seeds_of, table_files, warc_files
 from pipeline.manifest import Manifests
 from pipeline.preflight import check_tables
 from pipeline.stages import STAGES
-from transforms import parquet, storage
+from transforms import run_dir, storage
 from transforms.collect.tables import count_table_rows
+from transforms.formats import parquet
 from transforms.records import Candidate
 
 BYTES_PER_IMAGE = {256: 25_000, 512: 70_000}  # measured on web photographs at quality 95; a rough guide
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     settings = config.load(args.config, args.set, args.engine)
-    plan = plan_of(settings, args.run_dir or layout.default_run(args.config))
+    plan = plan_of(settings, args.run_dir or run_dir.default_run(args.config))
     print(json.dumps(plan, indent=2, ensure_ascii=False)) if args.json else print_plan(plan)
     return 0
 
@@ -81,7 +82,7 @@ def sources_of(settings: Settings) -> dict[str, Any]:
 
 def slowest_hosts(run: str, settings: Settings) -> list[dict[str, Any]]:
     """The hosts with most candidates, and how long their limit makes them take, in seconds."""
-    folder = storage.join(run, layout.CANDIDATES)
+    folder = storage.join(run, run_dir.CANDIDATES)
     rows = parquet.read_all(folder, "part-*.parquet", Candidate)
     hosts = Counter(host_of(c.url) for c in rows if not c.source.path)
     return [

@@ -12,8 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from pipeline.rounds import ask_again
-    from pipeline.summary import print_summary
+    from pipeline.retry import ask_again
+    from pipeline.ui.summary import print_summary
     from transforms.rounds import Request
 
     with ending_at_once():

@@ -13,10 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from pipeline import layout
     from pipeline.report.report import write_report
+    from transforms import run_dir
 
-    if not layout.is_selected(check_run(args.run), args.name):
+    if not run_dir.is_selected(check_run(args.run), args.name):
         raise UsageError(f"{args.run}: no finished selection {args.name!r}; finish it with run or select first")
     write_report(args.run, args.name, args.thumbnails)
     print(f"{args.run}/report.html")

@@ -15,12 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from pipeline import config, layout
+    from pipeline import config
     from pipeline.run import run_stages
-    from pipeline.summary import print_summary
+    from pipeline.ui.summary import print_summary
+    from transforms import run_dir
 
     settings = config.load(args.config, args.set, args.engine)
-    folder = args.run_dir or layout.default_run(args.config)
+    folder = args.run_dir or run_dir.default_run(args.config)
     with ending_at_once():
         complete = run_stages(settings, folder, name=args.name, first=args.first, last=args.last, part=args.part,
                               options=args.options)  # fmt: skip

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from pipeline.reselect import reselect
-    from pipeline.summary import print_summary
+    from pipeline.ui.summary import print_summary
 
     with ending_at_once():
         reselect(check_run(args.run), args.name, "select", args.policy)

@@ -8,13 +8,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import layout
 from pipeline.arguments import add_run, check_run
 from pipeline.commands.plan import stage_state
-from pipeline.fetch_view import FetchView, line_of
 from pipeline.manifest import Manifests
 from pipeline.stages import STAGES
-from transforms import storage
+from pipeline.ui.fetch_view import FetchView, line_of
+from transforms import run_dir, storage
 from transforms.rounds import rounds_of
 
 
@@ -57,12 +56,12 @@ def stage_status(run: str, manifests: Manifests, stage: str, label: str) -> dict
 def parts_of(run: str, stage: str, label: str) -> dict[str, Any]:
     """Parts done and left of a stage at work, and the rate since the first of them."""
     total, folder = {
-        "fetch": (planned_parts(run), layout.IMAGES),
-        "score": (len(layout.part_stems(run)), layout.SCORES),
+        "fetch": (planned_parts(run), run_dir.IMAGES),
+        "score": (len(run_dir.part_stems(run)), run_dir.SCORES),
     }.get(stage, (None, None))
     if folder is None or total is None:
         return {}
-    names = layout.part_stems(run, folder)
+    names = run_dir.part_stems(run, folder)
     row: dict[str, Any] = {"parts_done": len(names), "parts": total}
     if names:
         began = storage.modified_s(storage.join(run, "manifest", f"{label}.started.json"))
@@ -73,7 +72,7 @@ def parts_of(run: str, stage: str, label: str) -> dict[str, Any]:
 
 def planned_parts(run: str) -> int | None:
     """Of all rounds that are planned."""
-    folder = storage.join(run, layout.IMAGES, "plan")
+    folder = storage.join(run, run_dir.IMAGES, "plan")
     plans = [json.loads(storage.read_bytes(storage.join(folder, n))) for n in storage.list_names(folder, "*.json")]
     return sum(plan["parts"] for plan in plans) if plans else None
 

@@ -10,9 +10,9 @@ import pyarrow.dataset as ds
 from rich.console import Console
 
 from filters.url import host_of, normalise_url, uid_of
-from pipeline import layout
 from pipeline.arguments import add_run, check_run, selection_name
-from transforms import parquet, storage
+from transforms import run_dir, storage
+from transforms.formats import parquet
 from transforms.records import Candidate, CrawlPage, Image, Reject, Score, Selected
 from transforms.rounds import round_of
 
@@ -71,16 +71,16 @@ def rows_of(run: str, folder: str, record: type, uid: bytes, pattern: str = "*.p
     """The rows of one uid in a folder's Parquets: statistics spare most of the reading."""
     whole = storage.join(run, folder)
     for name in storage.list_names(whole, pattern):
-        if layout.is_part(name):
+        if run_dir.is_part(name):
             path = storage.join(whole, name)
             yield from parquet.rows_where(path, ds.field("uid") == uid, schema=parquet.schema_of(record))
 
 
 def collected(run: str, uid: bytes) -> Iterator[Event]:
-    for row in rows_of(run, layout.REJECTS, Reject, uid):
+    for row in rows_of(run, run_dir.REJECTS, Reject, uid):
         facts = {"url": row["url"], "page_url": row["page_url"], "caption": row["caption"]}
         yield Event("collect", f"{row['unit']} dropped", _decision(row["step"], row) | facts)
-    for row in rows_of(run, layout.CANDIDATES, Candidate, uid, "part-*.parquet"):
+    for row in rows_of(run, run_dir.CANDIDATES, Candidate, uid, "part-*.parquet"):
         source = f"{row['source']['path']} at {row['source']['offset']}" if row["source"]["path"] else "a request"
         yield Event("collect", "candidate", {"url": row["url"], "occurrences": row["occurrences"], "source": source})
         for caption in row["captions"]:
@@ -98,8 +98,8 @@ def _decision(step: str, row: dict[str, Any]) -> dict[str, Any]:
 
 def fetched(run: str, uid: bytes) -> Iterator[Event]:
     """Every attempt, the last of which stands."""
-    for stem in layout.part_stems(run):
-        path = storage.join(run, layout.IMAGES, f"{stem}.parquet")
+    for stem in run_dir.part_stems(run):
+        path = storage.join(run, run_dir.IMAGES, f"{stem}.parquet")
         for row in parquet.rows_where(path, ds.field("uid") == uid, schema=parquet.schema_of(Image)):
             yield _attempt(row, round_of(stem))
 
@@ -110,12 +110,12 @@ def _attempt(row: dict[str, Any], round_: int) -> Event:
     facts = {"round": round_} | {key: row[key] for key in keys if row[key] is not None}
     if row["reason"]:
         return Event("fetch", "dropped", _decision("fetch", row) | facts)
-    place = {"tar": storage.join(layout.IMAGES, row["tar"]), "offset": row["offset"], "length": row["length"]}
+    place = {"tar": storage.join(run_dir.IMAGES, row["tar"]), "offset": row["offset"], "length": row["length"]}
     return Event("fetch", "fetched", facts | {"phash": row["phash"].hex() if row["phash"] else None} | place)
 
 
 def scored(run: str, uid: bytes) -> Iterator[Event]:
-    for row in rows_of(run, layout.SCORES, Score, uid):
+    for row in rows_of(run, run_dir.SCORES, Score, uid):
         facts = {"caption_id": row["caption_id"].hex(), "model": row["model"], "similarity": row["similarity"]}
         yield Event("score", "measured", facts)
 
@@ -130,7 +130,7 @@ def selected(run: str, uid: bytes, name: str) -> Iterator[Event]:
 
 
 def packed(run: str, uid: bytes, name: str) -> Iterator[Event]:
-    folder = layout.shards_folder(run, name)
+    folder = run_dir.shards_folder(run, name)
     for shard in storage.list_names(folder, "*.parquet"):
         mine = ds.field("uid") == uid.hex()
         for row in parquet.rows_where(storage.join(folder, shard), mine, ["key", "caption"]):
@@ -143,12 +143,12 @@ def nearest_urls(run: str, what: str) -> list[str]:
     host = host_of(what)
     known: set[str] = set()
     places: tuple[tuple[str, Any], ...] = (
-        (layout.CANDIDATES, Candidate),
-        (layout.REJECTS, Reject),
-        (layout.PAGES, CrawlPage),
+        (run_dir.CANDIDATES, Candidate),
+        (run_dir.REJECTS, Reject),
+        (run_dir.PAGES, CrawlPage),
     )
     for folder, record in places:
-        pattern = "part-*.parquet" if folder != layout.PAGES else "*.parquet"
+        pattern = "part-*.parquet" if folder != run_dir.PAGES else "*.parquet"
         for row in parquet.read_all(storage.join(run, folder), pattern, record):
             if host_of(row.url) == host:
                 known.add(row.url)

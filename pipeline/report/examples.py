@@ -7,9 +7,9 @@ import pyarrow.dataset as ds
 
 from filters.contact import redact
 from filters.reasons import Reason
-from pipeline import layout
 from pipeline.columns import read_columns
-from transforms import parquet, storage
+from transforms import run_dir, storage
+from transforms.formats import parquet
 
 EACH = 4
 
@@ -30,7 +30,7 @@ Examples = dict[tuple[str, str, str], list[Example]]  # (stage, step, reason) â†
 def find_examples(run: str, name: str) -> Examples:
     """Up to EACH examples of every reason at every step."""
     found: Examples = {}
-    for row in read_columns(run, layout.REJECTS, ["uid", "step", "url", "caption", "reason", "value", "detail"]):
+    for row in read_columns(run, run_dir.REJECTS, ["uid", "step", "url", "caption", "reason", "value", "detail"]):
         _offer(found, ("collect", row["step"], row["reason"]), row, row["caption"])
     columns = ["uid", "step", "url", "kept", "reason", "value", "detail"]
     for row in read_columns(run, storage.join("selection", name), columns):
@@ -61,8 +61,8 @@ def _captioned(example: Example, reason: str, texts: dict[bytes, str]) -> Exampl
 
 
 def _captions(run: str, uids: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
-    folder = storage.join(run, layout.IMAGES)
+    folder = storage.join(run, run_dir.IMAGES)
     wanted = ds.field("uid").isin(list(uids))
-    for stem in layout.part_stems(run):
+    for stem in run_dir.part_stems(run):
         for row in parquet.rows_where(storage.join(folder, f"{stem}.parquet"), wanted, ["uid", "caption"]):
             yield row["uid"], row["caption"]

@@ -7,11 +7,10 @@ from typing import Any
 
 import yaml
 
-from pipeline import layout
 from pipeline.report import card, html
 from pipeline.report.examples import find_examples
 from pipeline.report.stats import check_funnel, collect_stats
-from transforms import storage
+from transforms import run_dir, storage
 
 THUMBNAILS = 60
 MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
@@ -24,7 +23,7 @@ def write_report(run: str, name: str = "main", thumbnails: bool = False) -> dict
     publish(storage.join(run, "stats.json"), json.dumps(stats, indent=2, ensure_ascii=False) + "\n")
     settings = run_settings(run)
     if stats["shards"]:
-        folder = layout.shards_folder(run, name)
+        folder = run_dir.shards_folder(run, name)
         publish(storage.join(folder, "README.md"), card.render(stats, settings))
     pictures = kept_pictures(run, name) if thumbnails else []
     publish(storage.join(run, "report.html"), html.render(stats, settings, find_examples(run, name), pictures))
@@ -33,7 +32,7 @@ def write_report(run: str, name: str = "main", thumbnails: bool = False) -> dict
 
 def kept_pictures(run: str, name: str) -> list[html.Thumbnail]:
     """The first images of the first shard: the shuffle has made them a sample."""
-    folder = layout.shards_folder(run, name)
+    folder = run_dir.shards_folder(run, name)
     tars = storage.list_names(folder, "*.tar")
     pictures: list[html.Thumbnail] = []
     if tars:

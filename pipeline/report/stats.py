@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from pipeline import layout
 from pipeline.columns import live_columns, read_columns
 from pipeline.manifest import Manifests
-from transforms import storage
+from transforms import run_dir, storage
 
 TOP_HOSTS = 50
 SIDE_STEP, SCORE_STEP, LENGTH_STEP = 64, 0.02, 10
@@ -62,11 +61,11 @@ def _drops(reasons: Counter[str]) -> dict[str, int]:
 
 def collect_funnel(run: str, names: Sequence[str]) -> list[Step]:
     """The steps of collect. What stood on the pages is counted there, what came of it in candidates and rejects."""
-    rows = sum(r["occurrences"] for r in read_columns(run, layout.CANDIDATES, ["occurrences"], "pages-*.parquet"))
+    rows = sum(r["occurrences"] for r in read_columns(run, run_dir.CANDIDATES, ["occurrences"], "pages-*.parquet"))
     rejects: dict[str, Counter[str]] = {name: Counter() for name in names}
-    for row in read_columns(run, layout.REJECTS, ["step", "reason"]):
+    for row in read_columns(run, run_dir.REJECTS, ["step", "reason"]):
         rejects[row["step"]][row["reason"]] += 1
-    candidates = sum(1 for _ in read_columns(run, layout.CANDIDATES, ["occurrences"], "part-*.parquet"))
+    candidates = sum(1 for _ in read_columns(run, run_dir.CANDIDATES, ["occurrences"], "part-*.parquet"))
     steps = []
     for name in (n for n in names if n != "stored"):
         left = rows - sum(rejects[name].values())
@@ -118,10 +117,10 @@ def check_funnel(steps: Sequence[Step], run: str | None = None) -> list[str]:
 
 def merge_faults(run: str) -> list[str]:
     """Occurrences counted on the pages against those in candidates and rejects: measured in two places."""
-    pages = sum(r["occurrences"] for r in read_columns(run, layout.CANDIDATES, ["occurrences"], "pages-*.parquet"))
-    merged = sum(r["occurrences"] for r in read_columns(run, layout.CANDIDATES, ["occurrences"], "part-*.parquet"))
+    pages = sum(r["occurrences"] for r in read_columns(run, run_dir.CANDIDATES, ["occurrences"], "pages-*.parquet"))
+    merged = sum(r["occurrences"] for r in read_columns(run, run_dir.CANDIDATES, ["occurrences"], "part-*.parquet"))
     rejects = 0
-    for row in read_columns(run, layout.REJECTS, ["unit", "value"]):
+    for row in read_columns(run, run_dir.REJECTS, ["unit", "value"]):
         rejects += 1 if row["unit"] == "occurrence" else int(row["value"])  # a candidate's value: its occurrences
     if pages == merged + rejects:
         return []
@@ -130,7 +129,7 @@ def merge_faults(run: str) -> list[str]:
 
 def page_outcomes(run: str) -> dict[str, int]:
     """Pages of our own crawl by reason; "" is read."""
-    return dict(Counter(row["reason"] for row in read_columns(run, layout.PAGES, ["reason"])).most_common())
+    return dict(Counter(row["reason"] for row in read_columns(run, run_dir.PAGES, ["reason"])).most_common())
 
 
 def image_facts(run: str) -> dict[str, Any]:
@@ -187,7 +186,7 @@ def selection_facts(run: str, name: str) -> dict[str, Any]:
 
 def shard_table(run: str, name: str) -> list[dict[str, Any]]:
     """{"name", "samples", "size_bytes"} of each shard."""
-    path = storage.join(layout.shards_folder(run, name), "manifest.json")
+    path = storage.join(run_dir.shards_folder(run, name), "manifest.json")
     if not storage.exists(path):
         return []
     shards = json.loads(storage.read_bytes(path))["shards"]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 JOB_SERVER = Path(__file__).parent / "job_server" / "target" / "job-server.jar"
 EXECUTOR = "CoarseGrainedExecutorBackend"
-WORKER = "pipeline.worker --id"
+WORKER = "pipeline.engines.workers.main --id"
 START_S = 60
 
 

@@ -15,8 +15,8 @@ JOB_SERVER = "SparkJobServerDriver"
 OTHER_VERSION = """
 import sys, pipeline
 pipeline.__version__ = "0.0.1"
-import pipeline.worker
-pipeline.worker.main([*sys.argv[1:], "--supervised"])
+import pipeline.engines.workers.main
+pipeline.engines.workers.main.main([*sys.argv[1:], "--supervised"])
 """
 
 
@@ -42,7 +42,7 @@ def run(cluster: Cluster, run_dir: Path, *more: str, cwd: Path | None = None, **
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("line", [
-    pytest.param("exec /nowhere/python -m pipeline.worker", marks=pytest.mark.soak), None,
+    pytest.param("exec /nowhere/python -m pipeline.engines.workers.main", marks=pytest.mark.soak), None,
 ])  # fmt: skip
 def test_a_worker_without_python(cluster, ready, tmp_path, line):
     worker = script(tmp_path / "worker", line) if line else str(tmp_path / "missing")

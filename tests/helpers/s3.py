@@ -104,7 +104,9 @@ class Asked(NamedTuple):
     fate: str  # what was done with it
 
 
-Trouble = Callable[[str, str, int], str]  # (method, target, requests before it) → PASS, HANG, RESET, or "503 SlowDown"
+FatalError = Callable[
+    [str, str, int], str
+]  # (method, target, requests before it) → PASS, HANG, RESET, or "503 SlowDown"
 PASS, HANG, RESET = "pass", "hang", "reset"
 
 
@@ -116,7 +118,7 @@ class Troubled(NamedTuple):
 
 
 @contextlib.contextmanager
-def troubled(s3: S3, trouble: Trouble) -> Iterator[Troubled]:
+def troubled(s3: S3, trouble: FatalError) -> Iterator[Troubled]:
     """Hands requests on to `s3`, but for those to which `trouble` has another answer."""
     log: list[Asked] = []
     over = threading.Event()

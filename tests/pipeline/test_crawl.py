@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from pipeline import config
 from pipeline.crawl import committed_names, crawl, frontier_tasks, in_turn, write_frontier
-from pipeline.engine import Engine
-from pipeline.progress import Progress
-from transforms import parquet
+from pipeline.engines.engine import Engine
+from pipeline.ui.progress import Progress
 from transforms.collect.frontier import CrawlSettings
+from transforms.formats import parquet
 from transforms.records import CrawlPage, CrawlTarget
 
 HTML = "Content-Type: text/html; charset=utf-8"

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from pipeline.fetch_view import FetchView, line_of
-from pipeline.progress import Progress
-from transforms.lease import held
-from transforms.parquet import write_rows
+from pipeline.ui.fetch_view import FetchView, line_of
+from pipeline.ui.progress import Progress
+from transforms.coordination.lease import held
+from transforms.formats.parquet import write_rows
 from transforms.records import FetchLog, Image
 
 

@@ -16,14 +16,14 @@ from pipeline import locks
 from pipeline.errors import UsageError
 from pipeline.locks import one_at_a_time, only_one
 from transforms import storage
-from transforms.lease import LeaseLost
+from transforms.coordination.lease import LeaseLost
 
 EXPIRY_S = 2.0
 WHOLE, FIRST, SECOND = (0, 1), (0, 2), (1, 2)
 WORKER = """
 import sys
 from pipeline import locks
-from transforms import lease
+from transforms.coordination import lease
 run, index, count, expiry_s, machine = sys.argv[1:]
 locks.EXPIRY_S = float(expiry_s)
 if machine:

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.commands.why import life, uid_named
-from transforms import parquet
+from transforms.formats import parquet
 from transforms.records import Reject, Selected
 
 FATES = ("", "robots", "opt_out", "http_status", "timeout", "caption_contact", "exact_duplicate", "near_duplicate",

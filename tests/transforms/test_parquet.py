@@ -3,7 +3,8 @@
 import pytest
 from helpers.samples import example_of
 
-from transforms import parquet, records, storage
+from transforms import records, storage
+from transforms.formats import parquet
 
 
 @pytest.mark.parametrize("record", records.ALL)

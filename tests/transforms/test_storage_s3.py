@@ -17,7 +17,7 @@ from botocore.retries.standard import ExponentialBackoff
 from helpers.s3 import HANG, PASS, RESET, environment_of, reaching, serving_s3, troubled
 
 from transforms import storage
-from transforms.stores import remote
+from transforms.storage import remote
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.tar import MAX_BYTES, TarWriter, header_of
+from transforms.formats.tar import MAX_BYTES, TarWriter, header_of
 
 names = st.text("abcdef0123456789.", min_size=1, max_size=100)
 

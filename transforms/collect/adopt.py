@@ -14,8 +14,8 @@ from pydantic import Field
 
 from filters.rules import Rules, operational
 from transforms import storage
+from transforms.formats.tar import BLOCK_BYTES
 from transforms.records import FAILED, SAMPLE, Source
-from transforms.tar import BLOCK_BYTES
 
 SUCCESS = "success"
 # img2dataset's own columns (1.47); whatever else a table has was carried along by its user.

@@ -7,12 +7,13 @@ from functools import partial
 from itertools import groupby
 
 from filters.reasons import Drop, Reason
-from transforms import parquet, storage
-from transforms.boundary import Boundary
+from transforms import storage
 from transforms.collect.encoding import decode_page
 from transforms.collect.html import HtmlSettings, read_page
+from transforms.coordination.error_boundary import ErrorBoundary
+from transforms.formats import parquet
+from transforms.formats.warc import WarcWriter
 from transforms.records import CrawlPage, CrawlTarget
-from transforms.warc import WarcWriter
 from transforms.web.client import Answer
 from transforms.web.polite import PoliteWeb
 from transforms.web.settings import WebSettings
@@ -91,7 +92,7 @@ def _page(answer: Answer, drop: Drop | None, html: HtmlSettings) -> CrawlPage:
     page = CrawlPage(answer.url, answer.status, "", None, "", (), "", "")
     if drop is not None:
         return page._replace(reason=str(drop.reason), value=drop.value, detail=drop.detail)
-    with Boundary(answer.url) as caught:
+    with ErrorBoundary(answer.url) as caught:
         text = decode_page(answer.body, content_type(answer))
         links = read_page(text, answer.final_url, html).links
         return page._replace(links=tuple(sorted(set(links))))

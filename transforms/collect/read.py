@@ -9,14 +9,14 @@ from filters.caption import caption_id, normalise_caption
 from filters.reasons import Drop, Reason
 from filters.url import normalise_url, uid_of, uid_of_foreign
 from transforms import storage
-from transforms.boundary import Boundary
 from transforms.collect.adopt import AdoptedRow, AdoptError, adopted_rows
 from transforms.collect.encoding import decode_page
 from transforms.collect.html import Page, found_captions, read_page
 from transforms.collect.settings import CollectSettings
 from transforms.collect.tables import TableError, TableRow, TableSettings, canonical_json, read_table
+from transforms.coordination.error_boundary import ErrorBoundary
+from transforms.formats.warc import WarcEntry, read_warc
 from transforms.records import FAILED, WARC, Caption, Occurrence, PageSeen, Reject, Source, Stored, Unit
-from transforms.warc import WarcEntry, read_warc
 from transforms.web.settings import WebSettings
 
 Identify = Callable[[str], tuple[str, float]]
@@ -128,7 +128,7 @@ def read_page_entry(
 ) -> Iterator[Any]:
     """The occurrences of one archived page; one opt-out of the page drops them all."""
     rows: list[Any] = []
-    with Boundary(entry.url) as caught:
+    with ErrorBoundary(entry.url) as caught:
         rows.extend(_page_rows(unit, place, entry, settings, web, identify))
     if caught.drop is not None:
         rows = []

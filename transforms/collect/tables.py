@@ -23,7 +23,8 @@ import zstandard
 from pydantic import Field
 
 from filters.rules import Rules, operational
-from transforms import parquet, storage
+from transforms import storage
+from transforms.formats import parquet
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "parquet", "txt"]
 

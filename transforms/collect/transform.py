@@ -12,7 +12,7 @@ from filters.caption import judge_caption_early
 from filters.contact import redact
 from filters.reasons import Drop, Reason
 from filters.url import UrlRules, judge_url
-from transforms import parquet, storage
+from transforms import storage
 from transforms.coders import RecordCoder
 from transforms.collect import merge
 from transforms.collect.crawl import crawl_task, round_stem
@@ -21,8 +21,9 @@ from transforms.collect.html import HtmlSettings
 from transforms.collect.language import load_identifier
 from transforms.collect.read import read_unit
 from transforms.collect.settings import CollectSettings
+from transforms.coordination.lease import while_held
+from transforms.formats import parquet
 from transforms.keep import Judgement, Keep
-from transforms.lease import while_held
 from transforms.partition import partition_of, stable_bytes
 from transforms.records import Candidate, Merged, Occurrence, PageSeen, Reject, Stored, Unit
 from transforms.web.loop import run_async

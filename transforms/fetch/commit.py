@@ -12,9 +12,10 @@ from typing import BinaryIO
 
 import msgspec
 
-from transforms import parquet, storage
+from transforms import storage
+from transforms.formats import parquet
+from transforms.formats.tar import TarWriter
 from transforms.records import FetchLog, Image
-from transforms.tar import TarWriter
 
 
 class Memory:

@@ -7,17 +7,17 @@ from typing import Any, TypeVar
 
 from filters.reasons import Drop, Reason
 from transforms import storage
-from transforms.boundary import Boundary
+from transforms.coordination.error_boundary import ErrorBoundary
 from transforms.fetch.adopted import read_sample, with_facts
 from transforms.fetch.again import conditions, standing_before, was_led
 from transforms.fetch.commit import Spool
-from transforms.fetch.decoders import DecodeQueue
-from transforms.fetch.image import Processed
 from transforms.fetch.pages import page_of
 from transforms.fetch.plan import start_of
 from transforms.fetch.rows import Fetched, failed_elsewhere, fetched_row, refreshed
+from transforms.formats.warc import read_stored
+from transforms.image.pool import DecodeQueue
+from transforms.image.process import Processed
 from transforms.records import FAILED, SAMPLE, Candidate, PlanRow
-from transforms.warc import read_stored
 from transforms.web.client import Answer, no_answer
 from transforms.web.polite import PoliteWeb
 
@@ -39,7 +39,7 @@ class Fetcher:
             return failed_elsewhere(candidate)
         answer = no_answer(candidate.url)
         facts: dict[str, Any] = {}
-        with Boundary(candidate.url) as caught:
+        with ErrorBoundary(candidate.url) as caught:
             if candidate.source.encoding == SAMPLE:
                 answer, facts = await self._in_thread(_sample_answer, candidate)
             else:

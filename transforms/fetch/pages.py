@@ -6,9 +6,10 @@ from itertools import groupby
 
 from filters.reasons import Drop
 from filters.url import host_of
-from transforms import parquet, storage
+from transforms import storage
+from transforms.coordination.lease import while_held
 from transforms.fetch.plan import LEASES, stem
-from transforms.lease import while_held
+from transforms.formats import parquet
 from transforms.partition import task_of
 from transforms.records import Candidate, PageRule, PlanRow
 from transforms.web.loop import run_async

@@ -7,7 +7,7 @@ from filters.reasons import Drop, Reason
 from filters.url import host_of
 from transforms.fetch.adopted import read_failure
 from transforms.fetch.again import judge_refreshed
-from transforms.fetch.image import Processed
+from transforms.image.process import Processed
 from transforms.records import Candidate, FetchLog, Image
 from transforms.web.client import Answer, no_answer
 

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from filters.rules import Rules, operational
-from transforms.fetch.image import ImageSettings
+from transforms.image.process import ImageSettings
 
 
 class FetchSettings(Rules):

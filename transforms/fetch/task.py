@@ -13,18 +13,19 @@ from itertools import groupby
 from typing import NamedTuple
 
 from filters.url import host_of
-from transforms import parquet, storage
+from transforms import storage
+from transforms.coordination.fatal import FatalError
+from transforms.coordination.lease import Lease
 from transforms.fetch.again import standing_before
 from transforms.fetch.commit import Memory, Spool, commit_part, is_committed
-from transforms.fetch.decoders import DecodeQueue, shared_pool
 from transforms.fetch.download import Fetcher
 from transforms.fetch.plan import stem
 from transforms.fetch.rows import Fetched, is_ours, standing
 from transforms.fetch.settings import FetchSettings
-from transforms.lease import Lease
+from transforms.formats import parquet
+from transforms.image.pool import DecodeQueue, shared_pool
 from transforms.partition import task_of
 from transforms.records import PlanRow
-from transforms.trouble import Trouble
 from transforms.web.polite import PoliteWeb
 from transforms.web.settings import WebSettings
 
@@ -36,7 +37,7 @@ BATCH_ROWS = 1_000  # of the plan in memory
 THREADS = 3  # that read stored ranges and commit parts
 
 
-class NetworkTrouble(Trouble):
+class NetworkTrouble(FatalError):
     """Our own network or resolver fails: nothing that was asked is to blame."""
 
 

@@ -7,13 +7,14 @@ import apache_beam as beam
 
 import transforms.coders  # noqa: F401 - registers the record coders
 from filters.url import host_of
-from transforms import parquet, storage
+from transforms import storage
+from transforms.coordination.lease import while_held
 from transforms.fetch.again import rows_again
 from transforms.fetch.pages import judge_pages, other_owner
 from transforms.fetch.plan import LEASES, plan_rows, start_of, stem, unplanned
 from transforms.fetch.settings import FetchSettings
 from transforms.fetch.task import TaskResult, fetch_task
-from transforms.lease import while_held
+from transforms.formats import parquet
 from transforms.partition import task_of
 from transforms.records import Candidate, PlanRow
 from transforms.rounds import Request

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from transforms import parquet, storage
+from transforms import storage
+from transforms.formats import parquet
 from transforms.pack.shuffle import rank_of
 from transforms.records import Image, Sample, Selected
 from transforms.rounds import live_images

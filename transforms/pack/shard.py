@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms import storage
+from transforms.formats.tar import TarWriter
 from transforms.records import SCHEMA_VERSION, Caption, Sample
-from transforms.tar import TarWriter
 
 _CAPTION = pa.struct([
     pa.field("id", pa.string()),

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image as Picture
 
 from trainer.model import Clip
-from transforms import parquet, storage
+from transforms import storage
+from transforms.formats import parquet
 from transforms.records import Image, Score
 from transforms.score.settings import ScoreSettings
 

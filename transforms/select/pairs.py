@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from filters.reasons import Drop
 from filters.score import is_measured
-from transforms import parquet, storage
+from transforms import storage
+from transforms.formats import parquet
 from transforms.records import Image, Pair, Score, ScoredCaption, Selected
 from transforms.rounds import live_images
 

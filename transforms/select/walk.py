@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from filters.reasons import Drop
-from transforms import parquet, storage
+from transforms import storage
+from transforms.formats import parquet
 from transforms.records import Pair, Selected
 from transforms.select import groups
 from transforms.select.judge import judge_pair

@@ -11,7 +11,7 @@ from filters.optout import TdmRule, judge_headers, judge_tdm
 from filters.reasons import Drop, Reason
 from filters.robots import path_of
 from filters.url import host_of, normalise_url
-from transforms.trouble import Trouble
+from transforms.coordination.fatal import FatalError
 from transforms.web.address import Resolver
 from transforms.web.client import Answer, Client, Reply, Wanted, answer_of, follow, header, header_values
 from transforms.web.dns import Lookup
@@ -206,7 +206,7 @@ class Allowed:
     def sent(self) -> bool:
         try:
             self._may_ask()
-        except Trouble:
+        except FatalError:
             return False
         self._turn.sent()
         return True

@@ -10,7 +10,7 @@ from pipeline.demo.kinds import BY_NAME, KEPT
 from pipeline.demo.server import serve_demo
 from pipeline.demo.settings import DemoSettings
 from pipeline.demo.web import build_web, connect_to
-from transforms.fetch.image import ImageSettings, process_image
+from transforms.image.process import ImageSettings, process_image
 from transforms.web.polite import PoliteWeb
 from transforms.web.settings import Pace, Timeouts, WebSettings
 

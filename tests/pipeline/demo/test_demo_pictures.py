@@ -12,7 +12,7 @@ from pipeline.demo.pictures import COLOURS, draw, encode, random_scene
 from pipeline.demo.settings import DemoSettings
 from pipeline.demo.shapes import SHAPES, outline
 from pipeline.demo.web import build_web
-from transforms.fetch.phash import perceptual_hash
+from transforms.image.phash import perceptual_hash
 
 RADIUS = 12  # bits; what select takes for a copy by default
 

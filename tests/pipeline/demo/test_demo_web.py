@@ -19,7 +19,7 @@ from pipeline.demo.settings import DemoSettings
 from pipeline.demo.truth import search_truth, truth, uid_of_url
 from pipeline.demo.web import build_web, connect_to, page_body, seeds
 from transforms.collect.html import HtmlSettings, found_captions, read_page
-from transforms.fetch.image import ImageSettings, process_image
+from transforms.image.process import ImageSettings, process_image
 from transforms.web.settings import WebSettings
 
 SMALL = DemoSettings(pages=100)

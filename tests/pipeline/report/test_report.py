@@ -13,7 +13,7 @@ from pipeline.report.examples import EACH, Example, find_examples
 from pipeline.report.report import run_settings, write_report
 from pipeline.report.stats import check_funnel, collect_stats, step_of
 from pipeline.report.tables import reasons_text
-from transforms import parquet
+from transforms.formats import parquet
 from transforms.records import Candidate, Image, Reject, Selected
 
 

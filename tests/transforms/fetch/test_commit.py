@@ -5,8 +5,9 @@ import tarfile
 
 from helpers.samples import image
 
-from transforms import parquet, storage
+from transforms import storage
 from transforms.fetch.commit import Memory, Spool, commit_part, committed_names, is_committed
+from transforms.formats import parquet
 from transforms.records import FetchLog, Image
 
 STEM = "0000-00000-00000"

@@ -10,13 +10,14 @@ from helpers.samples import candidate
 from PIL import Image as Picture
 
 from filters.reasons import Drop, Reason
-from transforms import parquet, storage
+from transforms import storage
 from transforms.fetch import download
 from transforms.fetch.plan import plan_rows, stem, unplanned
 from transforms.fetch.settings import FetchSettings
 from transforms.fetch.task import NetworkTrouble, fetch_task
+from transforms.formats import parquet
+from transforms.formats.warc import WarcWriter, read_warc
 from transforms.records import FetchLog, Image, PlanRow, Source
-from transforms.warc import WarcWriter, read_warc
 from transforms.web.settings import WebSettings
 
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from filters.near_duplicate import NearDuplicateRules, hamming
-from transforms.fetch.image import ImageSettings, process_image
-from transforms.fetch.phash import perceptual_hash
+from transforms.image.phash import perceptual_hash
+from transforms.image.process import ImageSettings, process_image
 
 RADIUS = NearDuplicateRules().radius
 MIN_QUALITY = NearDuplicateRules().min_quality

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transforms.fetch import image as image_module
-from transforms.fetch.image import ImageSettings, Processed, process_image
-from transforms.fetch.jpeg import shrunk
-from transforms.fetch.pixels import resized
+from transforms.image import process as image_module
+from transforms.image.jpeg import shrunk
+from transforms.image.pixels import resized
+from transforms.image.process import ImageSettings, Processed, process_image
 
 TARGET = (384, 256)
 

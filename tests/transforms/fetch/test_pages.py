@@ -9,9 +9,9 @@ from helpers.in_thread import in_thread
 from helpers.raw_server import RawServer, http, settings_for
 from helpers.samples import candidate, caption
 
-from transforms import parquet
 from transforms.fetch.settings import FetchSettings
 from transforms.fetch.transform import Fetch, PlanFetch
+from transforms.formats import parquet
 from transforms.partition import task_of
 from transforms.records import Candidate, Image, PageRule, PlanRow
 

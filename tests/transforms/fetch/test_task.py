@@ -12,11 +12,11 @@ from filters.reasons import Drop, Reason
 from transforms import storage
 from transforms.fetch import task
 from transforms.fetch.commit import committed_names
-from transforms.fetch.image import ImageSettings, process_image
 from transforms.fetch.plan import unplanned
 from transforms.fetch.rows import fetched_row
 from transforms.fetch.settings import FetchSettings
 from transforms.fetch.task import NetworkTrouble, Part, TaskRun
+from transforms.image.process import ImageSettings, process_image
 from transforms.web.client import no_answer
 
 ROWS = 3

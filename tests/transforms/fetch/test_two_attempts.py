@@ -17,11 +17,11 @@ import pytest
 from helpers.samples import candidate
 from PIL import Image as Picture
 
-from transforms import parquet
 from transforms.fetch.plan import plan_rows, stem, unplanned
 from transforms.fetch.settings import FetchSettings
 from transforms.fetch.task import TaskResult
 from transforms.fetch.transform import run_task
+from transforms.formats import parquet
 from transforms.records import Image, PlanRow
 from transforms.web.settings import WebSettings
 
@@ -31,7 +31,7 @@ LEASE_S = 2.0
 ANSWER_S = 0.1
 ATTEMPT = """
 import sys
-from transforms import lease
+from transforms.coordination import lease
 from transforms.fetch.settings import FetchSettings
 from transforms.fetch.transform import run_task
 from transforms.web.settings import WebSettings

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from transforms.fetch.image import ImageSettings, Processed, process_image
+from transforms.image.process import ImageSettings, Processed, process_image
 
 SECRET = b"a place and a name"
 NOISE = Image.effect_noise((200, 120), 60).convert("RGB")

@@ -10,12 +10,12 @@ import pytest
 from helpers.samples import image
 
 from pipeline.packing import finish_shards
-from transforms import parquet
+from transforms.formats import parquet
+from transforms.formats.tar import TarWriter
 from transforms.pack.settings import PackSettings
 from transforms.pack.shard import subset_entry
 from transforms.pack.transform import Pack
 from transforms.records import Image, Selected
-from transforms.tar import TarWriter
 
 STEMS = ("0000-00000-00000", "0000-00001-00000")
 

@@ -10,12 +10,12 @@ from helpers.samples import image
 from PIL import Image as Picture
 
 from trainer.model import config_named, create_clip, load_clip, save_clip
-from transforms import parquet
+from transforms.formats import parquet
+from transforms.formats.tar import TarWriter
 from transforms.records import Image, Score
 from transforms.score.measure import score_part
 from transforms.score.settings import ScoreSettings
 from transforms.score.transform import ScoreParts
-from transforms.tar import TarWriter
 
 STEM = "0000-00000-00000"
 

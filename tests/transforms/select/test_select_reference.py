@@ -13,7 +13,7 @@ from filters.contact import redact
 from filters.near_duplicate import bands, hamming
 from filters.reasons import Drop, Reason
 from filters.score import cut_for_top_share, judge_top_share
-from transforms import parquet
+from transforms.formats import parquet
 from transforms.records import Image, Pair, Score, Selected
 from transforms.select.judge import judge_pair
 from transforms.select.pairs import best_similarity, dropped, kept, read_part, standing

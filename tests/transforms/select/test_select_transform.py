@@ -8,7 +8,8 @@ from helpers.samples import caption, image
 
 from filters.near_duplicate import hamming
 from filters.score import cut_for_top_share
-from transforms import parquet, storage
+from transforms import storage
+from transforms.formats import parquet
 from transforms.records import Image, Score, Selected
 from transforms.select.settings import (
     CaptionStep,

@@ -1,0 +1,1 @@
+"""Where pipelines run."""

@@ -1,0 +1,88 @@
+"""What a fetch has come to so far, from the parts that it has committed, on whatever machine."""
+
+from collections import Counter
+from typing import Any, NamedTuple
+
+from transforms import run_dir, storage
+from transforms.coordination import lease
+from transforms.fetch.plan import LEASES
+from transforms.formats import parquet
+from transforms.records import FetchLog
+
+TOP, MIN_ASKED = 5, 3  # hosts and reasons that are shown; hosts of fewer requests tell nothing
+MAX_HOSTS = 100_000  # that are kept
+
+
+class Waited(NamedTuple):
+    """How long a host's requests took together."""
+
+    requests: int
+    seconds: float
+
+
+class FetchView:
+    """Reads each part once: `view.update()` as often as somebody looks, then `facts()` or `line()`."""
+
+    def __init__(self, run: str, round_: int) -> None:
+        self._run, self._round = run, round_
+        self._seen: set[str] = set()
+        self._reasons: Counter[str] = Counter()
+        self._hosts: dict[str, Waited] = {}
+        self._bytes = self._in_flight = 0
+        self._first_s, self._last_s = float("inf"), 0.0
+
+    def update(self) -> None:
+        self._in_flight = lease.busy(self._run, LEASES)
+        for stem in run_dir.stems_of_round(self._run, self._round):
+            if stem not in self._seen:
+                self._seen.add(stem)
+                self._read(storage.join(self._run, run_dir.IMAGES, stem))
+
+    def _read(self, stem: str) -> None:
+        self._reasons.update(row["reason"] for row in parquet.read_columns(f"{stem}.parquet", ["reason"]))
+        for log in parquet.read_rows(f"{stem}.log.parquet", FetchLog):
+            if log.started_s:  # 0: nothing was asked
+                self._note(log)
+
+    def _note(self, log: FetchLog) -> None:
+        self._bytes += log.bytes_received
+        self._first_s = min(self._first_s, log.started_s)
+        self._last_s = max(self._last_s, log.started_s + log.duration_s)
+        known = self._hosts.get(log.host, Waited(0, 0.0))
+        if known.requests or len(self._hosts) < MAX_HOSTS:
+            self._hosts[log.host] = Waited(known.requests + 1, known.seconds + log.duration_s)
+
+    def facts(self) -> dict[str, Any]:
+        """Images, rates over the time between the first request and the last answer, reasons, the slowest hosts."""
+        rows, images = sum(self._reasons.values()), self._reasons[""]
+        seconds = max(self._last_s - self._first_s, 0.001) if self._hosts else float("inf")  # where nobody was asked
+        slow = sorted(((w.seconds / w.requests, host) for host, w in self._hosts.items() if w.requests >= MIN_ASKED),
+                      reverse=True)  # fmt: skip
+        return {
+            "in_flight": self._in_flight,
+            "rows": rows,
+            "images": images,
+            "success_share": round(images / rows, 4) if rows else None,
+            "images_per_s": round(images / seconds, 2),
+            "mb_per_s": round(self._bytes / seconds / 1e6, 3),
+            "top_reasons": dict(self.drops().most_common(TOP)),
+            "slowest_hosts": [{"host": host, "seconds": round(mean, 3)} for mean, host in slow[:TOP]],
+        }
+
+    def drops(self) -> Counter[str]:
+        return Counter({reason: n for reason, n in self._reasons.items() if reason})
+
+    def line(self) -> str:
+        return line_of(self.facts())
+
+
+def line_of(facts: dict[str, Any]) -> str:
+    """The facts for a person, or nothing before the first request."""
+    parts = [f"{facts['in_flight']:,} in flight"] if facts["in_flight"] else []
+    if not facts["rows"]:
+        return ", ".join(parts)
+    parts += [f"{facts['images']:,} images", f"{facts['success_share']:.0%} of the urls",
+             f"{facts['images_per_s']:.1f} images/s", f"{facts['mb_per_s']:.1f} MB/s"]  # fmt: skip
+    parts += [f"{reason} {n:,}" for reason, n in list(facts["top_reasons"].items())[:2]]
+    parts += [f"slowest {host['host']} {host['seconds']:.1f} s" for host in facts["slowest_hosts"][:1]]
+    return ", ".join(parts)

@@ -1,0 +1,124 @@
+"""What a person sees while a run works: stage, parts, rate, time left. Plain lines where there is no terminal."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.text import Text
+
+from transforms.coordination.fatal import FatalError
+
+PLAIN_EVERY_S = 10.0
+POLL_S = 0.5
+
+
+class View(Protocol):
+    """Tells in a line what a stage has come to."""
+
+    def update(self) -> None: ...
+
+    def line(self) -> str: ...
+
+
+class Progress:
+    """Watches the files that a stage writes; they are the only counts that are true on every engine."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self._watch: _Watch | None = None
+
+    def stage(
+        self, name: str, total: int, unit: str, done: Callable[[], int] | None = None, view: "View | None" = None
+    ) -> None:
+        """A stage, or a step of one, begins: `total` `unit`s, of which `done()` tells how many are there.
+
+        `view` has more to say of them.
+        """
+        self.end()
+        self._watch = _Watch(self.console, name, total, unit, done, view)
+
+    def say(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def end(self, how: str = "done") -> None:
+        if self._watch is not None:
+            self._watch.stop(how)
+            self._watch = None
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.end("done" if error is None else "stopped")
+
+
+class _Watch:
+    """One bar, or one plain line now and then, fed by a thread that ends with the stage."""
+
+    def __init__(
+        self, console: Console, name: str, total: int, unit: str, done: Callable[[], int] | None, view: View | None
+    ) -> None:
+        self._console, self._name, self._total, self._unit = console, name, total, unit
+        self._done, self._view = done, view
+        self._began = time.monotonic()
+        self._over = threading.Event()
+        self._say(f"{name}: {total:,} {unit}")
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self, how: str) -> None:
+        self._over.set()
+        self._thread.join()
+        self._say(f"{self._name}: {how} after {time.monotonic() - self._began:.1f} s{self._more(': ')}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False)
+
+    def _run(self) -> None:
+        if self._console.is_terminal and self._done is not None:
+            self._draw()
+        else:
+            self._tell()
+
+    def _draw(self) -> None:
+        """What the view says has a line of its own: beside the bar it would leave no room for the counts."""
+        bar = Bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(self._unit),
+                  TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
+        task = bar.add_task(self._name, total=self._total)
+        more = Text(no_wrap=True, overflow="ellipsis")
+        with Live(Group(bar, more), console=self._console, transient=True):
+            while not self._over.wait(POLL_S):
+                bar.update(task, completed=self._count())
+                more.plain = self._more()
+
+    def _tell(self) -> None:
+        while not self._over.wait(PLAIN_EVERY_S):
+            self._say(self._line())
+
+    def _line(self) -> str:
+        seconds = time.monotonic() - self._began
+        if self._done is None:
+            return f"{self._name}: {seconds:.0f} s"
+        done = self._count()
+        left = f", about {seconds / done * (self._total - done):.0f} s left" if done else ""
+        counts = f"{done:,} of {self._total:,} {self._unit}, {done / seconds:.2f} a second{left}"
+        return f"{self._name}: {counts}{self._more('; ')}"
+
+    def _more(self, before: str = "") -> str:
+        """What the view says; a file that cannot be read now is no reason to stop."""
+        if self._view is None:
+            return ""
+        with contextlib.suppress(FatalError):
+            self._view.update()
+        line = self._view.line()
+        return before + line if line else ""
+
+    def _count(self) -> int:
+        return min(self._done(), self._total) if self._done is not None else 0

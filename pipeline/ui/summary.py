@@ -1,0 +1,32 @@
+"""What a run prints at its end: the funnel, and where everything is."""
+
+import os
+
+from rich.console import Console
+
+from pipeline.report.report import read_stats
+from pipeline.report.tables import funnel_table
+from transforms import run_dir, storage
+
+
+def print_summary(run: str, name: str, complete: bool) -> None:
+    console = Console(width=None if os.isatty(1) else 110)
+    if not complete:
+        console.print("this slice is done; the run is complete when the other slices are", highlight=False)
+        return
+    stats = read_stats(run)
+    if stats is not None:
+        console.print(funnel_table(stats))
+    for label, path in paths_of(run, name):
+        console.print(f"{label:<9} {path}", highlight=False, soft_wrap=True)
+
+
+def paths_of(run: str, name: str) -> list[tuple[str, str]]:
+    """What exists of the results of a run: (label, path)."""
+    candidates = [
+        ("shards", run_dir.shards_folder(run, name)),
+        ("selection", run_dir.selection_folder(run, name)),
+        ("report", storage.join(run, "report.html")),
+        ("stats", storage.join(run, "stats.json")),
+    ]
+    return [(label, path) for label, path in candidates if storage.exists(path)]

@@ -1,0 +1,1 @@
+"""Attempts that must not meet, and errors that end a run."""

@@ -1,0 +1,1 @@
+"""File formats and wire formats: read, written, recognised."""

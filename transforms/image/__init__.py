@@ -1,0 +1,1 @@
+"""Pictures: decoded, resized, hashed, by a pool of processes."""

@@ -1,1 +1,0 @@
-"""Where files live: folders of this machine, and object stores. Only `transforms/storage.py` knows these modules."""

@@ -1,5 +1,0 @@
-"""Failures that no record is to blame for: a full disk, a broken network of ours. They end the run, resumable."""
-
-
-class Trouble(Exception):
-    """Its message is for a person: what is wrong, and the remedy."""
