@@ -19,7 +19,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
 from filters.reasons import Drop, Reason
 from transforms import storage
-from transforms.content_coding import Decoded, decode_content, unchunk
+from transforms.formats.content_coding import Decoded, decode_content, unchunk
 
 Headers = tuple[tuple[str, str], ...]
 

@@ -9,15 +9,16 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple, Protocol
 
 from filters.reasons import Drop, Reason
 from filters.url import normalise_url
+from transforms.formats.content_coding import ACCEPTED, decode_content
 from transforms.web.address import Resolver
 from transforms.web.certificates import authorities
 from transforms.web.curl import Curl, Request
-from transforms.web.decompress import ACCEPTED, decode_body
 from transforms.web.failures import drop_of
 from transforms.web.settings import Address, WebSettings
 from transforms.web.target import Target, target_of
@@ -25,6 +26,8 @@ from transforms.web.transfer import Caps, Headers, Transfer
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 LARGE_BODY_BYTES = 1024 * 1024
+# A coded body above this is decoded in a thread: 64 KiB take up to a millisecond, and thousands of others wait.
+OFF_LOOP_BYTES = 64 * 1024
 SCHEMES = ("http", "https")
 
 
@@ -189,7 +192,27 @@ class Client:
             end = await self._curl.run(request, transfer)
         finally:
             self._large.end(transfer)
-        return _judged(_with_head(reply, transfer), transfer, drop_of(end, transfer, request.url), wanted)
+        return await self._judged(_with_head(reply, transfer), transfer, drop_of(end, transfer, request.url), wanted)
+
+    async def _judged(self, reply: Reply, transfer: Transfer, failure: Drop | None, wanted: Wanted) -> Reply:
+        """The body, where it is wanted and whole. Of an error or redirect the head is enough."""
+        if reply.status is not None and not 200 <= reply.status < 300:
+            return reply
+        if failure is not None:
+            return reply._replace(drop=failure)
+        reply = reply._replace(bytes_received=len(transfer.body))
+        body, codings = bytes(transfer.body), header(reply.headers, "content-encoding").split(",")
+        decode = partial(
+            decode_content, body, codings, wanted.max_bytes, time.monotonic() + self._settings.timeouts.total_s
+        )
+        if any(codings) and len(body) > OFF_LOOP_BYTES:
+            decoded = await asyncio.to_thread(decode)
+        else:
+            decoded = decode()
+        is_cut = wanted.cut and decoded.drop is not None and decoded.drop.reason is Reason.TOO_MANY_BYTES
+        return (
+            reply._replace(body=decoded.data) if decoded.drop is None or is_cut else reply._replace(drop=decoded.drop)
+        )
 
     def _connected(self, watcher: Watcher) -> Callable[[str], Drop | None]:
         """Called when a connection stands, new or kept: the last look at where it leads, before anything is sent."""
@@ -217,17 +240,6 @@ def _with_head(reply: Reply, transfer: Transfer) -> Reply:
     if not transfer.has_status:
         return reply._replace(address=transfer.address)
     return reply._replace(status=transfer.status, headers=transfer.headers(), address=transfer.address)
-
-
-def _judged(reply: Reply, transfer: Transfer, failure: Drop | None, wanted: Wanted) -> Reply:
-    """The body, where it is wanted and whole. Of an error or redirect the head is enough."""
-    if reply.status is not None and not 200 <= reply.status < 300:
-        return reply
-    if failure is not None:
-        return reply._replace(drop=failure)
-    reply = reply._replace(bytes_received=len(transfer.body))
-    body = decode_body(bytes(transfer.body), header(reply.headers, "content-encoding"), wanted.max_bytes, wanted.cut)
-    return reply._replace(drop=body) if isinstance(body, Drop) else reply._replace(body=body)
 
 
 async def follow(url: str, ask: Callable[[str], Awaitable[Reply]], max_redirects: int, before: int = 0) -> Answer:

@@ -160,6 +160,7 @@ CODINGS = [
     ("zstd", zstandard.compress(TEXT[:99]) + zstandard.compress(TEXT[99:])),
     ("gzip, br", brotli.compress(gzip.compress(TEXT))),
     ("identity", TEXT),
+    ("compress", TEXT),  # nobody knows it: browsers show the body as it is
 ]
 
 
@@ -178,7 +179,6 @@ def test_content_codings(name, data):
         ("br", brotli.compress(TEXT)[:-3]),
         ("zstd", zstandard.compress(TEXT)[:-3]),
         ("zstd", b"\0" * 40),
-        ("compress", b"x"),
         ("gzip, gzip, gzip, gzip", b"x"),
     ],
 )

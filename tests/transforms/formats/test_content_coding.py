@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.reasons import Reason
-from transforms.content_coding import decode_content, unchunk
+from transforms.formats.content_coding import decode_content, unchunk
 
 TEXT = b"<html>" + bytes(random.Random(0).choices(b"abcdefgh <>", k=20_000))
 RAW = zlib.compressobj(wbits=-15)
@@ -63,9 +63,10 @@ def test_a_body_that_is_decoded_already_stays(name, body):
     assert decode_content(body, [name], CAP) == (body, None)
 
 
-def test_an_unknown_coding_gives_nothing():
-    decoded = decode_content(TEXT, ["compress"], CAP)
-    assert (decoded.data, decoded.drop.reason) == (b"", Reason.BAD_ENCODING)
+@pytest.mark.parametrize("name", ["compress", "utf-8", "none", "", "binary"])
+def test_an_unknown_coding_is_passed_over(name):
+    assert decode_content(TEXT, [name], CAP) == (TEXT, None)
+    assert decode_content(gzip.compress(TEXT), ["gzip", name], CAP) == (TEXT, None)
 
 
 def test_too_many_codings_give_nothing():
