@@ -39,8 +39,8 @@ install: $(READY) ## make .venv with everything in it
 shards: $(READY) ## the main job: the demo's web becomes validated shards, and a model is trained on them
 	$(VENV)/bin/pairmill run demo --run-dir $(RUN)
 	$(VENV)/bin/pairmill validate $(RUN)/shards/main
-	@test -f $(RUN)/model/train.json || $(VENV)/bin/pairmill train $(RUN)/shards/main --out $(RUN)/model --model pipeline/demo/model --seconds 120
-	@test -f $(RUN)/model/evaluate.json || $(VENV)/bin/pairmill evaluate $(RUN)/model $(RUN)/shards/main --classes pipeline/demo/classes.json --json $(RUN)/model/evaluate.json
+	@test -f $(RUN)/model/train.json || $(VENV)/bin/pairmill train $(RUN)/shards/main --out $(RUN)/model --model pipeline/demo/model --steps 450
+	@test -f $(RUN)/model/evaluate.json || $(VENV)/bin/pairmill evaluate $(RUN)/model $(RUN)/shards/main --classes pipeline/demo/classes.json --held-out 0.05 --must-beat-chance --json $(RUN)/model/evaluate.json
 	@echo "shards  $(RUN)/shards/main"; echo "report  $(RUN)/report.html"; echo "model   $(RUN)/model"
 
 .PHONY: test

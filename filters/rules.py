@@ -9,7 +9,7 @@ class Rules(BaseModel):
     """Settings of one judgement or stage. Unknown keys and wrong types are refused; instances do not change."""
 
     # Defaults are validated too: 30 and 30.0 must not be two fingerprints of one setting.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
 
 
 def operational(default: Any = ..., **constraints: Any) -> Any:

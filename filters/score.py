@@ -30,7 +30,7 @@ class ScoreRules(Rules):
 
 
 def is_measured(similarity: float | None) -> TypeGuard[float]:
-    return similarity is not None and not math.isnan(similarity)
+    return similarity is not None and math.isfinite(similarity)
 
 
 def judge_score(similarity: float | None, language: str, rules: ScoreRules) -> Drop | None:
@@ -48,7 +48,7 @@ def cut_for_top_share(counts: Mapping[Any, int], share: float) -> float:
 
     Pairs of equal similarity stay or fall together, so that a little more than the share may stay. -1 of nothing.
     """
-    measured = {similarity: n for similarity, n in counts.items() if not math.isnan(similarity)}
+    measured = {similarity: n for similarity, n in counts.items() if math.isfinite(similarity)}
     wanted = _wanted(measured, share)
     reached = 0
     for similarity in sorted(measured, reverse=True):

@@ -11,12 +11,13 @@ Add = Callable[[argparse.ArgumentParser], None]
 
 
 def run(name: str, args: argparse.Namespace) -> int:
-    """Run the command `name`; a missing extra or a bad value is one line and exit code 2."""
+    """Run the command `name`; what a person can mend is one line and exit code 1 or 2."""
     module = {"search": f"trainer.search.{getattr(args, 'action', '')}"}.get(name, f"trainer.{name}")
     try:
         return importlib.import_module(module).main(args)
     except TrainerError as error:
         print(f"pairmill: {error}", file=sys.stderr)
+        return error.exit_code
     except ModuleNotFoundError as error:
         print(f"pairmill: {name} needs {error.name}: pip install 'pairmill[all]'", file=sys.stderr)
     return 2
@@ -55,6 +56,7 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--held-out", type=float, metavar="SHARE", help="only the samples that train held out")
     parser.add_argument("--pretrained", default="", metavar="TAG", help="where MODEL is an open_clip name")
     parser.add_argument("--json", metavar="FILE", help="also write the figures here")
+    parser.add_argument("--must-beat-chance", action="store_true", help="exit code 1 where retrieval is no better")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
 
 

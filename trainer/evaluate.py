@@ -20,7 +20,7 @@ MIN_SAMPLES = 2
 
 def evaluate(model: str, shards: str, classes: str | None = None, *, pretrained: str = "", limit: int = 5_000,
              seed: int = 0, device: str = "auto", held_out: float | None = None) -> dict[str, Any]:  # fmt: skip
-    """{"model", "samples", "retrieval", "zero_shot"}. Raises ModelError, ShardError, InputError.
+    """{"model", "samples", "retrieval", "beats_chance", "zero_shot"}. Raises ModelError, ShardError, InputError.
 
     `classes`: a JSON file; without one, the captions' own frequent words are the classes. `limit`: samples drawn by
     `seed`. `held_out`: only the share of the samples that `train` with the same share left out.
@@ -32,13 +32,15 @@ def evaluate(model: str, shards: str, classes: str | None = None, *, pretrained:
     pictures = Pictures(samples, clip, torch.get_num_threads())
     captions = [caption_of(s) for s in pictures.samples]
     images = embed_pictures(clip, pictures)  # (n, dim)
+    retrieval = retrieval_of(images, embed_texts(clip, captions), captions)
     known = read_classes(classes) if classes else derived_classes(captions)
     return {
         "model": str(model),
         "shards": str(shards),
         "samples": len(pictures),
         "undecodable": pictures.broken,
-        "retrieval": retrieval_of(images, embed_texts(clip, captions), captions).as_dict(),
+        "retrieval": retrieval.as_dict(),
+        "beats_chance": retrieval.beats_chance(),
         "zero_shot": {"classes_from": classes or "captions", **zero_shot(clip, images, captions, known)},
     }
 
@@ -65,7 +67,7 @@ def zero_shot(clip: Clip, images: np.ndarray, captions: Sequence[str], classes: 
     result: dict[str, Any] = {"classes": len(classes), "samples": int(known.sum())}
     if len(classes) < MIN_SAMPLES or not known.any():
         return result | {"top1": None, "chance": None, "uniform_chance": None, "per_class": {}}
-    right = predict(images[known], class_vectors(clip, classes)) == labels[known]
+    right = right_shares(images[known], class_vectors(clip, classes), labels[known])
     commonest = np.bincount(labels[known]).max() / known.sum()
     return result | {
         "top1": float(right.mean()), "chance": float(commonest), "uniform_chance": 1 / len(classes),
@@ -80,24 +82,28 @@ def class_vectors(clip: Clip, classes: Sequence[Class]) -> np.ndarray:
     return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
-def predict(images: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """(n,) the class of each image; -1 where two classes are equally near, so that a blind model is never right."""
-    scores = images @ vectors.T  # (n, classes)
-    best = scores.max(axis=1, keepdims=True)
-    return np.where((scores >= best).sum(axis=1) == 1, scores.argmax(axis=1), -1)
+def right_shares(images: np.ndarray, vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(n,) 1 where an image's own class is the nearest, its share where several are equally near, 0 elsewhere: so that
+    a model that answers everything alike is exactly at chance."""
+    scores = np.round(images @ vectors.T, 6)  # (n, classes)
+    best = scores >= scores.max(axis=1, keepdims=True)
+    return best[np.arange(len(images)), labels] / best.sum(axis=1)
 
 
 def lines_of(figures: dict[str, Any]) -> list[str]:
-    """The figures for people."""
+    """The figures for people, a verdict as the last line."""
     zero = figures["zero_shot"]
-    lines = [f"retrieval  {Retrieval(**figures['retrieval']).summary()}"]
-    if zero["top1"] is None:
-        return [
-            *lines,
-            f"zero-shot  nothing to measure: {zero['classes']} classes, {zero['samples']} samples of one of them",
-        ]
-    return [*lines, f"zero-shot  top-1 {zero['top1']:.3f} (commonest class {zero['chance']:.3f}, blind guess "
-                    f"{zero['uniform_chance']:.3f}); {zero['classes']} classes, {zero['samples']} samples"]  # fmt: skip
+    found = "nothing to measure"
+    if zero["top1"] is not None:
+        found = (
+            f"top-1 {zero['top1']:.3f} (commonest class {zero['chance']:.3f}, blind guess {zero['uniform_chance']:.3f})"
+        )
+    verdict = "better than chance" if figures["beats_chance"] else "NO BETTER THAN CHANCE: this model learned nothing"
+    return [
+        f"retrieval  {Retrieval(**figures['retrieval']).summary()}",
+        f"zero-shot  {found}; {zero['classes']} classes, {zero['samples']} samples of one of them",
+        f"verdict    retrieval is {verdict}",
+    ]
 
 
 def main(args: argparse.Namespace) -> int:
@@ -106,5 +112,5 @@ def main(args: argparse.Namespace) -> int:
                        seed=args.seed, device=args.device, held_out=args.held_out)  # fmt: skip
     print("\n".join(lines_of(figures)))
     if args.json:
-        Path(args.json).write_text(json.dumps(figures, indent=2) + "\n")
-    return 0
+        Path(args.json).write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n")
+    return 1 if args.must_beat_chance and not figures["beats_chance"] else 0

@@ -10,7 +10,7 @@ import json
 import os
 import pickle
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +100,17 @@ class Clip:
 def _unit(features: "torch.Tensor") -> np.ndarray:
     import torch
 
-    return torch.nn.functional.normalize(features.float(), dim=-1).cpu().numpy()
+    vectors = torch.nn.functional.normalize(features.float(), dim=-1).cpu().numpy()
+    if not np.isfinite(vectors).all():
+        raise ModelError("the model gives embeddings that are not finite: choose another model or precision")
+    return vectors
+
+
+def check_finite(state: "Mapping[str, torch.Tensor]", where: str) -> None:
+    """Raises ModelError naming the first weights that hold NaN or an infinity."""
+    for name, weights in state.items():
+        if weights.is_floating_point() and not weights.isfinite().all():
+            raise ModelError(f"{where}: {name} holds values that are not finite; use another checkpoint")
 
 
 def autocast(device: str, precision: str) -> "torch.autocast":
@@ -295,6 +305,7 @@ def _load_local(config: dict[str, Any], weights: Path, where: str, device: str, 
         load_checkpoint(clip.model, str(weights), weights_only=True)
     except (_safetensor_error(), *LOADING_ERRORS) as error:
         raise _bad_weights(str(weights), error) from error
+    check_finite(clip.model.state_dict(), str(weights))
     return clip
 
 
@@ -304,6 +315,7 @@ def _load_named(model: str, pretrained: str, device: str, precision: str) -> Cli
 
     module = open_clip.create_model(model, pretrained or None, device=device, weights_only=True)
     module.eval()
+    check_finite(module.state_dict(), f"model {model!r}, pretrained {pretrained!r}")
     config = {"model_cfg": open_clip.get_model_config(model),
               "preprocess_cfg": dict(open_clip.get_model_preprocess_cfg(module))}  # fmt: skip
     return Clip(module, _complete(config, model), open_clip.get_tokenizer(model), device, precision)
@@ -392,13 +404,15 @@ def config_named(name: str) -> dict[str, Any]:
 
 def save_clip(clip: Clip, folder: str | Path, dtype: str = "fp16") -> None:
     """Write `open_clip_config.json` and `open_clip_model.safetensors`; open_clip loads them as `local-dir:FOLDER`.
-    `dtype`: fp16 | fp32. The same weights give the same bytes. Raises OSError."""
+    `dtype`: fp16 | fp32. The same weights give the same bytes. Raises OSError; ModelError, before anything is
+    written, where a weight is not finite in that type."""
     import torch
     from safetensors.torch import save_file
 
     kind = {"fp16": torch.float16, "fp32": torch.float32}[dtype]
     state = {k: v.detach().to("cpu", kind if v.is_floating_point() else v.dtype).contiguous()
              for k, v in clip.model.state_dict().items()}  # fmt: skip
+    check_finite(state, f"{folder} is not written: as {dtype}")
     text = json.dumps(clip.config, indent=2, sort_keys=True)
     Path(folder).mkdir(parents=True, exist_ok=True)
     save_file(state, Path(folder) / WEIGHTS_NAME, {"open_clip_config": text})

@@ -16,9 +16,19 @@ import numpy as np
 
 from trainer.data import Pictures, batches_of, caption_of, find_samples, is_held_out
 from trainer.embed import BATCH
-from trainer.errors import InputError
+from trainer.errors import Diverged, InputError, ModelError
 from trainer.files import must_be_local
-from trainer.model import Clip, autocast, config_named, create_clip, device_of, load_clip, save_clip, set_threads
+from trainer.model import (
+    Clip,
+    autocast,
+    check_finite,
+    config_named,
+    create_clip,
+    device_of,
+    load_clip,
+    save_clip,
+    set_threads,
+)
 from trainer.retrieval import Retrieval, retrieval_of
 
 if TYPE_CHECKING:
@@ -88,6 +98,8 @@ def steps_of(settings: TrainSettings, samples: int) -> int | None:
 def train(shards: str | Path, out: str | Path, settings: TrainSettings | None = None) -> dict[str, Any]:
     """Train on a folder of shards; write the model's folder and `train.json`; return what `train.json` holds.
 
+    Training that comes to values that are not finite ends with Diverged; the weights of the last good step are written
+    then, and `train.json` names that step.
     Raises ModelError, ShardError, InputError; OSError where `out` cannot be written.
     """
     import torch
@@ -103,16 +115,29 @@ def train(shards: str | Path, out: str | Path, settings: TrainSettings | None = 
     print(f"{len(learn)} samples to learn from, {len(held)} held out, {pictures.broken} images do not decode; "
           f"{parameters(clip):,} parameters on {clip.device}", flush=True)  # fmt: skip
     tokens = clip.tokenize([caption_of(s) for s in pictures.samples])  # (n, context)
-    curve, seconds, steps = learn_pairs(clip, pictures, tokens, learn, settings)
-    save_clip(clip, out, settings.dtype)
+    good = LastGood(clip)
+    diverged = None
+    log = Log(settings.log_every, Schedule(settings, len(learn)))
+    try:
+        learn_pairs(clip, pictures, tokens, learn, settings, log, good)
+        save_clip(clip, out, settings.dtype)
+    except (Diverged, ModelError) as error:  # the weights may be finite, and too large for their type on disk
+        diverged = str(error)
+        good.restore()
+        save_clip(clip, out, settings.dtype)
+    curve, seconds, steps = log.curve, log.elapsed_s(), good.step if diverged else log.step
     result = {
         "settings": asdict(settings), "samples": len(learn), "held_out": len(held), "undecodable": pictures.broken,
         "parameters": parameters(clip), "device": clip.device, "steps": steps, "seconds": round(seconds, 1),
         "pairs_per_s": round(steps * min(settings.batch, len(learn)) / max(seconds, 1e-9), 1),
-        "first_loss": curve[0]["loss"], "last_loss": curve[-1]["loss"], "loss": curve,
+        "first_loss": curve[0]["loss"] if curve else None, "last_loss": curve[-1]["loss"] if curve else None,
+        "loss": curve, "diverged": diverged,
         "held_out_retrieval": held_out_figures(clip, pictures, tokens, held),
     }  # fmt: skip
-    (Path(out) / "train.json").write_text(json.dumps(result, indent=2) + "\n")
+    (Path(out) / "train.json").write_text(json.dumps(result, indent=2, allow_nan=False) + "\n")
+    if diverged is not None:
+        advice = f"try a lower --lr than {settings.lr:g}"
+        raise Diverged(f"{diverged}; {out} holds the weights after step {good.step}; {advice}")
     return result
 
 
@@ -122,7 +147,7 @@ def check(settings: TrainSettings) -> None:
         raise InputError(f"batch = {settings.batch}: a contrastive batch needs at least {MIN_SAMPLES} pairs")
     for name in ("steps", "epochs", "max_seconds", "lr"):
         value = getattr(settings, name)
-        if value is not None and not value > 0:
+        if value is not None and not 0 < value < math.inf:
             raise InputError(f"{name} = {value}: expected a number above 0")
     if not 0 <= settings.held_out < 1:
         raise InputError(f"held_out = {settings.held_out}: expected a share from 0 to below 1")
@@ -151,18 +176,35 @@ def split(pictures: Pictures, share: float) -> tuple[np.ndarray, np.ndarray]:
     return learn, np.flatnonzero(held)
 
 
+class LastGood:
+    """The weights that gave the last finite loss, looked at now and then."""
+
+    def __init__(self, clip: Clip) -> None:
+        self._model = clip.model
+        self.keep(0)
+
+    def keep(self, step: int) -> None:
+        """The weights as they are after `step` steps."""
+        self.step = step
+        self._state = {name: weights.detach().clone() for name, weights in self._model.state_dict().items()}
+
+    def restore(self) -> None:
+        self._model.load_state_dict(self._state)
+        self._model.eval()
+
+
 def learn_pairs(clip: Clip, pictures: Pictures, tokens: np.ndarray, learn: np.ndarray,
-                settings: TrainSettings) -> tuple[list[dict[str, float]], float, int]:  # fmt: skip
-    """The loop. Returns (curve of {"step", "loss"}, seconds, steps)."""
+                settings: TrainSettings, log: "Log", good: LastGood) -> None:  # fmt: skip
+    """The loop. Raises Diverged at the first step whose loss or gradient is not finite; ModelError where, at the end,
+    a weight is not."""
     import torch
 
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng([settings.seed, 1])
     optimizer = optimizer_of(clip, settings)
-    schedule = Schedule(settings, len(learn))
+    schedule = log.schedule
     clip.model.train()
     clip.model.to(memory_format=torch.channels_last)  # 1.3 to 1.5 times faster convolutions
-    log = Log(settings.log_every, schedule)
     step = 0
     for places in batches_of(len(learn), settings.batch, settings.seed):
         progress = schedule.progress(step)
@@ -170,11 +212,17 @@ def learn_pairs(clip: Clip, pictures: Pictures, tokens: np.ndarray, learn: np.nd
             break
         set_lr(optimizer, schedule.lr(progress))
         images = augmented(pictures.batch(learn[places]), rng, settings)
-        loss = take_step(clip, optimizer, images, tokens[learn[places]], settings)
+        loss, change = gradient(clip, optimizer, images, tokens[learn[places]], settings)
+        if not math.isfinite(loss) or not math.isfinite(change):
+            raise Diverged(f"step {step + 1}: the loss is {loss}, its gradient {change}")
+        if step and step % settings.log_every == 0:
+            good.keep(step)
+        take_step(clip, optimizer)
         step += 1
         log.add(step, loss, len(places))
     clip.model.eval()
-    return log.finish(step), schedule.elapsed_s(), step
+    log.finish(step)
+    check_finite(clip.model.state_dict(), f"step {step}")
 
 
 def optimizer_of(clip: Clip, settings: TrainSettings) -> "torch.optim.Optimizer":
@@ -207,8 +255,9 @@ def augmented(images: np.ndarray, rng: np.random.Generator, settings: TrainSetti
     return np.ascontiguousarray(images)
 
 
-def take_step(clip: Clip, optimizer: "torch.optim.Optimizer", images: np.ndarray, tokens: np.ndarray,
-              settings: TrainSettings) -> float:  # fmt: skip
+def gradient(clip: Clip, optimizer: "torch.optim.Optimizer", images: np.ndarray, tokens: np.ndarray,
+             settings: TrainSettings) -> tuple[float, float]:  # fmt: skip
+    """(loss, length of its gradient before it is clipped to 1); the gradient is left in the weights."""
     import torch
 
     model: Any = clip.model
@@ -221,11 +270,16 @@ def take_step(clip: Clip, optimizer: "torch.optim.Optimizer", images: np.ndarray
     loss = contrastive_loss(picture, text, model.logit_scale.exp(), words if settings.mask_equal_captions else None)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    length = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    return float(loss.detach()), float(length)
+
+
+def take_step(clip: Clip, optimizer: "torch.optim.Optimizer") -> None:
+    import torch
+
     optimizer.step()
     with torch.no_grad():
-        model.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
-    return float(loss.detach())
+        clip.model.logit_scale.clamp_(0, MAX_LOGIT_SCALE)  # type: ignore[operator]
 
 
 def contrastive_loss(picture: "torch.Tensor", text: "torch.Tensor", scale: "torch.Tensor",
@@ -268,12 +322,17 @@ class Log:
     """Prints the mean loss of the last steps, and keeps the curve."""
 
     def __init__(self, every: int, schedule: Schedule) -> None:
-        self._every, self._schedule = max(1, every), schedule
+        self._every, self.schedule = max(1, every), schedule
         self._losses: list[float] = []
-        self._curve: list[dict[str, float]] = []
+        self.curve: list[dict[str, float]] = []
+        self.step = 0
         self._pairs = 0
 
+    def elapsed_s(self) -> float:
+        return self.schedule.elapsed_s()
+
     def add(self, step: int, loss: float, pairs: int) -> None:
+        self.step = step
         self._losses.append(loss)
         self._pairs += pairs
         if step == 1 or step % self._every == 0:
@@ -281,16 +340,15 @@ class Log:
 
     def _print(self, step: int) -> None:
         mean = sum(self._losses) / len(self._losses)
-        of = f"/{self._schedule.steps}" if self._schedule.steps else ""
-        rate = self._pairs / max(self._schedule.elapsed_s(), 1e-9)
+        of = f"/{self.schedule.steps}" if self.schedule.steps else ""
+        rate = self._pairs / max(self.elapsed_s(), 1e-9)
         print(f"step {step}{of}  loss {mean:.4f}  {rate:.0f} pairs/s", flush=True)
-        self._curve.append({"step": step, "loss": round(mean, 6)})
+        self.curve.append({"step": step, "loss": round(mean, 6)})
         self._losses = []
 
-    def finish(self, step: int) -> list[dict[str, float]]:
+    def finish(self, step: int) -> None:
         if self._losses:
             self._print(step)
-        return self._curve
 
 
 def held_out_figures(clip: Clip, pictures: Pictures, tokens: np.ndarray, held: np.ndarray) -> dict[str, Any] | None:

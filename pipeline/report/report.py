@@ -20,7 +20,7 @@ def write_report(run: str, name: str = "main", thumbnails: bool = False) -> dict
     """Write `stats.json`, `report.html` and, beside finished shards, the dataset card; returns the stats."""
     stats = collect_stats(run, name)
     stats["faults"] = check_funnel(stats["funnel"], run)
-    publish(storage.join(run, "stats.json"), json.dumps(stats, indent=2, ensure_ascii=False) + "\n")
+    publish(storage.join(run, "stats.json"), json.dumps(stats, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     settings = run_settings(run)
     if stats["shards"]:
         folder = run_dir.shards_folder(run, name)

@@ -1,14 +1,16 @@
 """Training learns; settings that cannot work are refused."""
 
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
 from helpers import shards as builder
 
-from trainer.errors import InputError, ModelError, ShardError
+from trainer.errors import Diverged, InputError, ModelError, ShardError
 from trainer.evaluate import evaluate
-from trainer.model import load_clip
+from trainer.model import load_clip, save_clip
 from trainer.train import Schedule, TrainSettings, augmented, contrastive_loss, encode_words, steps_of, train
 
 CONFIG = {
@@ -167,3 +169,103 @@ def test_the_learning_rate_rises_and_falls():
     assert rates[:11] == sorted(rates[:11])
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[100] == pytest.approx(0)
+
+
+def test_training_that_diverges_ends_and_keeps_the_last_good_weights(toy, tmp_path, monkeypatch, capsys):
+    from pipeline.cli import main
+
+    shards, _, _ = toy
+    words = ["train", str(shards), "--out", str(tmp_path / "model"), "--model", str(shards.parent / "config.json")]
+    assert main([*words, "--lr", "1e30", "--steps", "20", "--batch", "16", "--device", "cpu", "--threads", "1"]) == 1
+    said = capsys.readouterr().err
+    assert re.search(
+        r"pairmill: step \d+: .*(nan|inf).*holds the weights after step 0; try a lower --lr than 1e\+30", said
+    )
+    told = json.loads((tmp_path / "model/train.json").read_text(), parse_constant=pytest.fail)
+    assert told["diverged"].startswith("step ")
+    assert told["steps"] == 0
+    load_clip(str(tmp_path / "model"), device="cpu")
+    evaluate(str(tmp_path / "model"), str(shards), device="cpu", limit=50)
+
+
+def test_the_last_good_weights_are_those_of_a_finite_loss(toy, tmp_path, monkeypatch):
+    """The loss breaks at step 8; what is written is what was kept at step 6, after as many steps without a break."""
+    from trainer import train as module
+
+    shards, _, _ = toy
+    usual = {"model": str(shards.parent / "config.json"), "batch": 16, "threads": 1, "device": "cpu", "log_every": 3}
+    real, calls = module.gradient, []
+
+    def breaks(*args):
+        calls.append(1)
+        loss, length = real(*args)
+        return (float("nan") if len(calls) == 8 else loss), length
+
+    kept = {}
+    keep = module.LastGood.keep
+
+    def noted(self, step):
+        keep(self, step)
+        kept[step] = {name: weights.clone() for name, weights in self._state.items()}
+
+    monkeypatch.setattr(module, "gradient", breaks)
+    monkeypatch.setattr(module.LastGood, "keep", noted)
+    with pytest.raises(Diverged, match=r"step 8: the loss is nan.*weights after step 6"):
+        train(shards, tmp_path / "m", TrainSettings(steps=20, dtype="fp32", **usual))
+    written = load_clip(str(tmp_path / "m"), device="cpu").model.state_dict()
+    assert sorted(kept) == [0, 3, 6]
+    assert all((weights == kept[6][name]).all() for name, weights in written.items())
+
+
+@pytest.mark.parametrize("words", [["--lr", "nan"], ["--lr", "inf"], ["--seconds", "inf"], ["--epochs", "nan"]])
+def test_settings_that_are_not_finite_are_refused(toy, tmp_path, capsys, words):
+    from pipeline.cli import main
+
+    assert main(["train", str(toy[0]), "--out", str(tmp_path / "m"), *words]) == 2
+    assert f"= {words[1]}: expected a number above 0" in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "search"])
+def test_a_model_that_is_not_finite_is_refused(toy, tmp_path, capsys, command):
+    from safetensors.numpy import load_file, save_file
+
+    from pipeline.cli import main
+
+    shards, model, _ = toy
+    broken = tmp_path / "broken"
+    shutil.copytree(model, broken)
+    weights = load_file(broken / "open_clip_model.safetensors")
+    weights["text_projection"][0, 0] = np.nan
+    save_file(weights, broken / "open_clip_model.safetensors")
+    words = {"evaluate": ["evaluate", str(broken), str(shards)],
+             "search": ["search", "index", str(shards), "--model", str(broken), "--out", str(tmp_path / "index")]}  # fmt: skip
+    assert main(words[command]) == 2
+    assert "text_projection holds values that are not finite" in capsys.readouterr().err
+
+
+def test_weights_that_do_not_fit_their_type_are_not_written(toy, tmp_path):
+    import torch
+
+    clip = load_clip(str(toy[1]), device="cpu")
+    with torch.no_grad():
+        clip.model.text_projection[0, 0] = 1e6  # fp16 ends at 65,504
+    with pytest.raises(ModelError, match="text_projection"):
+        save_clip(clip, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+    save_clip(clip, tmp_path / "m", "fp32")
+
+
+def test_a_model_that_learned_nothing_is_told_apart(toy, tmp_path, capsys):
+    from pipeline.cli import main
+
+    shards, model, _ = toy
+    words = ["evaluate", str(model), str(shards), "--limit", "200", "--device", "cpu", "--must-beat-chance"]
+    assert main(words) == 0
+    assert "verdict    retrieval is better than chance" in capsys.readouterr().out
+    blind = tmp_path / "blind"
+    train(shards, blind, TrainSettings(model=str(shards.parent / "config.json"), steps=1, batch=4, lr=1e-9, threads=1,
+                                       device="cpu"))  # fmt: skip
+    assert main(["evaluate", str(blind), *words[2:]]) == 1
+    assert "NO BETTER THAN CHANCE" in capsys.readouterr().out
+    assert main(["evaluate", str(blind), *words[2:-1]]) == 0

@@ -66,7 +66,7 @@ def build_index(shards: str, model: str, out: str, *, pretrained: str = "", devi
         "format": FORMAT, "version": VERSION, "model": str(_absolute(model)), "pretrained": pretrained,
         "shards": str(_absolute(shards)), "samples": written, "undecodable": len(samples) - written, "dim": clip.dim,
     }  # fmt: skip
-    (folder / "index.json").write_text(json.dumps(about, indent=2) + "\n")
+    (folder / "index.json").write_text(json.dumps(about, indent=2, allow_nan=False) + "\n")
     return about
 
 

@@ -58,7 +58,10 @@ class Index:
         for path in self._files("img_emb", "npy"):
             part = np.load(path, mmap_mode="r", allow_pickle=False)
             for first in range(0, len(part), BLOCK_ROWS):
-                yield np.asarray(part[first : first + BLOCK_ROWS], np.float32)
+                block = np.asarray(part[first : first + BLOCK_ROWS], np.float32)
+                if not np.isfinite(block).all():
+                    raise InputError(f"{path}: embeddings that are not finite; make the index again")
+                yield block
 
     def load_model(self, device: str = "auto") -> Clip:
         return load_clip(self.about["model"], self.about["pretrained"], device=device)
@@ -114,7 +117,7 @@ def main(args: argparse.Namespace) -> int:
     index = Index(args.index)
     hits = search(index, index.load_model(args.device), args.text, args.k)
     if args.json:
-        print(json.dumps([hit._asdict() for hit in hits], ensure_ascii=False, indent=2))
+        print(json.dumps([hit._asdict() for hit in hits], ensure_ascii=False, indent=2, allow_nan=False))
         return 0
     for hit in hits:
         print(f"{hit.rank:>3}  {hit.score:.4f}  {hit.key}  {printable(hit.caption)}  {printable(hit.url)}")
