@@ -12,7 +12,7 @@ from types import ModuleType
 from pipeline import __version__, commands
 from pipeline.errors import FAILED, INTERRUPTED, PairmillError, UsageError
 from pipeline.interrupt import say_interrupted
-from pipeline.logs import log_errors_only
+from pipeline.logs import ToWhoeverReads, log_errors_only
 from transforms.coordination.fatal import FatalError
 
 GROUP = "pairmill.commands"
@@ -22,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The console script. Returns the exit code: 0, 1, 2, 3 or 130."""
     log_errors_only()  # some libraries tell at import what they did not find
     words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:  # the console script: the stream is ours
+        sys.stderr = ToWhoeverReads(sys.stderr)
     words, options = split_options(words)
     try:
         args = build_parser(words).parse_args(words)

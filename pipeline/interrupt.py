@@ -2,8 +2,8 @@
 
 import contextlib
 import os
+import select
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 
@@ -31,11 +31,25 @@ def ending_at_once() -> Iterator[None]:
 
 
 def say_interrupted() -> None:
-    """One line, written past Python's buffers: they may be in use."""
-    text = (SHOW_CURSOR if sys.stderr.isatty() else "") + MESSAGE
-    os.write(2, text.encode())
+    """One line to standard error, if somebody reads it."""
+    last_words((SHOW_CURSOR if os.isatty(2) else "") + MESSAGE)
+
+
+def last_words(text: str) -> None:
+    """A few words of a process that ends, written past Python's buffers, which may be in use.
+
+    Never waits and never fails: the pipe may be full, and its reader gone.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        poll = select.poll()
+        poll.register(2, select.POLLOUT)
+        if any(event & select.POLLOUT for _, event in poll.poll(0)):  # a pipe has room for a line then
+            os.write(2, text.encode())
 
 
 def _end(number: int, frame: object) -> None:
-    say_interrupted()
-    os._exit(INTERRUPTED)
+    """Ending comes first: whatever raises here would be swallowed by the loop that was interrupted."""
+    try:
+        say_interrupted()
+    finally:
+        os._exit(INTERRUPTED)

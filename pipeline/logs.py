@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -28,17 +29,47 @@ def is_logged_elsewhere(record: logging.LogRecord) -> bool:
     return record.module == "portable_runner"
 
 
-class TracebackFilter(io.TextIOBase):
-    """A stream for a worker's standard error: Beam prints the traceback of everything that ends it."""
+class ToWhoeverReads(io.TextIOBase):
+    """A stream that goes on when its reader has gone: the work is worth more than the words about it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        return len(text) if tells_of_fatal_error(text) else self._stream.write(text)
+        try:
+            self._stream.write(text)
+        except OSError:
+            self._give_up()
+        return len(text)
 
     def flush(self) -> None:
-        self._stream.flush()
+        try:
+            self._stream.flush()
+        except OSError:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """What the stream still holds goes nowhere: Python would fail on it when it ends."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+
+class TracebackFilter(ToWhoeverReads):
+    """A stream for a worker's standard error: Beam prints the traceback of everything that ends it."""
+
+    def write(self, text: str) -> int:
+        return len(text) if tells_of_fatal_error(text) else super().write(text)
 
 
 def tells_of_fatal_error(text: str) -> bool:

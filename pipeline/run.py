@@ -55,6 +55,7 @@ def run_stages(
         with only_one(run, part) as check_lock, serving_demo(context, chosen, redo=first) as served:
             if part[1] == 1:
                 storage.sweep_temporary(run)
+            shown.keep_log(run)
             if not keep_settings:
                 storage.publish(storage.join(run, "run.yaml"), as_yaml(settings).encode())
             locked = served._replace(check_lock=check_lock)

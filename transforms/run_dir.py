@@ -6,6 +6,7 @@ from transforms import storage
 from transforms.rounds import round_of
 
 CANDIDATES, REJECTS, PAGES, IMAGES, SCORES = "candidates", "rejects", "pages", "images", "scores"
+LOGS = "logs"
 
 
 def selection_folder(run: str, name: str) -> str:

@@ -22,12 +22,13 @@ from pipeline.config import EngineSettings
 from pipeline.engines import spark
 from pipeline.engines.dataflow import check_dataflow, dataflow_options
 from pipeline.engines.workers.handshake import Probe
-from pipeline.engines.workers.logs import FOLDER, Follower
+from pipeline.engines.workers.logs import Follower
 from pipeline.errors import RunError, UsageError
 from pipeline.logs import log_errors_only
 from transforms import storage
 from transforms.coordination.error_boundary import ErrorBoundary
 from transforms.memory import give_back
+from transforms.run_dir import LOGS
 
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 REFUSED = {
@@ -165,7 +166,7 @@ class Engine:
     def _log(self, name: str) -> str:
         """Where a Java program of ours writes what it has to say."""
         here = self._run and not storage.is_remote(self._run)
-        folder = Path(self._run, FOLDER) if here else Path(tempfile.gettempdir(), "pairmill-logs")
+        folder = Path(self._run, LOGS) if here else Path(tempfile.gettempdir(), "pairmill-logs")
         return str(folder / name)
 
     def _runner(self, workers: int) -> FnApiRunner | str:

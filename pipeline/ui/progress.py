@@ -4,8 +4,9 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,7 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from transforms import storage
 from transforms.coordination.fatal import FatalError
+from transforms.run_dir import LOGS
 
 PLAIN_EVERY_S = 10.0
 POLL_S = 0.5
@@ -28,11 +31,24 @@ class View(Protocol):
 
 
 class Progress:
-    """Watches the files that a stage writes; they are the only counts that are true on every engine."""
+    """Watches the files that a stage writes; they are the only counts that are true on every engine.
+
+    What it says goes to standard error and, once `keep_log` was called, into the run directory too.
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
         self._watch: _Watch | None = None
+        self._log: TextIO | None = None
+
+    def keep_log(self, run: str) -> None:
+        """Append every line to RUN/logs/run.log from now on; nothing where an object store holds the run, whose
+        objects cannot grow. Raises StorageError."""
+        if storage.is_remote(run) or self._log is not None:
+            return
+        folder = storage.join(run, LOGS)
+        storage.make_folder(folder)
+        self._log = open(storage.join(folder, "run.log"), "a", encoding="utf-8", buffering=1)  # noqa: SIM115
 
     def stage(
         self, name: str, total: int, unit: str, done: Callable[[], int] | None = None, view: "View | None" = None
@@ -42,10 +58,17 @@ class Progress:
         `view` has more to say of them.
         """
         self.end()
-        self._watch = _Watch(self.console, name, total, unit, done, view)
+        self._watch = _Watch(self, name, total, unit, done, view)
 
     def say(self, line: str) -> None:
+        self.note(line)
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def note(self, line: str) -> None:
+        """Into the log alone. A full disk ends the run where it matters, not here."""
+        with contextlib.suppress(OSError, ValueError):
+            if self._log is not None:
+                self._log.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {line}\n")
 
     def end(self, how: str = "done") -> None:
         if self._watch is not None:
@@ -57,15 +80,21 @@ class Progress:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.end("done" if error is None else "stopped")
+        if error is not None:
+            self.note(f"ended by {type(error).__name__}: {error}")
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
 
 class _Watch:
     """One bar, or one plain line now and then, fed by a thread that ends with the stage."""
 
     def __init__(
-        self, console: Console, name: str, total: int, unit: str, done: Callable[[], int] | None, view: View | None
+        self, progress: Progress, name: str, total: int, unit: str, done: Callable[[], int] | None, view: View | None
     ) -> None:
-        self._console, self._name, self._total, self._unit = console, name, total, unit
+        self._progress, self._console = progress, progress.console
+        self._name, self._total, self._unit = name, total, unit
         self._done, self._view = done, view
         self._began = time.monotonic()
         self._over = threading.Event()
@@ -79,6 +108,7 @@ class _Watch:
         self._say(f"{self._name}: {how} after {time.monotonic() - self._began:.1f} s{self._more(': ')}")
 
     def _say(self, line: str) -> None:
+        self._progress.note(line)
         self._console.print(line, highlight=False, markup=False)
 
     def _run(self) -> None:

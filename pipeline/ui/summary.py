@@ -1,16 +1,18 @@
 """What a run prints at its end: the funnel, and where everything is."""
 
-import os
+import sys
+from typing import TextIO, cast
 
 from rich.console import Console
 
+from pipeline.logs import ToWhoeverReads
 from pipeline.report.report import read_stats
 from pipeline.report.tables import funnel_table
 from transforms import run_dir, storage
 
 
 def print_summary(run: str, name: str, complete: bool) -> None:
-    console = Console(width=None if os.isatty(1) else 110)
+    console = Console(file=cast(TextIO, ToWhoeverReads(sys.stdout)), width=None if sys.stdout.isatty() else 110)
     if not complete:
         console.print("this slice is done; the run is complete when the other slices are", highlight=False)
         return

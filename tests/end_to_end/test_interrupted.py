@@ -1,5 +1,8 @@
 """Ctrl-C: exit 130, one clear line, no process left, and the same command goes on."""
 
+import contextlib
+import os
+import re
 import signal
 
 import pytest
@@ -64,3 +67,59 @@ def test_interrupted_before_the_first_line_is_out(tmp_path):
     code, err = interrupt(started)
     check_said(err)
     assert code == 130
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_interrupted_when_nobody_reads_any_more(tmp_path, workers):
+    """`pairmill run ... 2>&1 | head -1`"""
+    run = tmp_path / "run"
+    read, write = os.pipe()
+    started = Started(demo_words(run, engine__workers=workers), say_to=write)
+    os.close(write)
+    os.read(read, 1)
+    os.close(read)
+    assert started.wait_until(lambda: bool(list((run / "pages").glob("0000-*.parquet"))))
+    started.signal(signal.SIGINT)
+    assert started.wait(30).code == 130
+    assert started.left_behind() == []
+
+
+@pytest.mark.timeout(300)
+def test_interrupted_when_the_reader_sleeps(tmp_path):
+    """A pager: the pipe is full, and a write would wait for ever."""
+    run = tmp_path / "run"
+    read, write = os.pipe()
+    started = Started(demo_words(run), say_to=write)
+    assert started.wait_until(lambda: bool(list((run / "pages").glob("0000-*.parquet"))))
+    os.set_blocking(write, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write, b".")
+    os.set_blocking(write, True)  # the flag is the pipe's, and the run would not wait either
+    started.signal(signal.SIGINT)
+    assert started.wait(30).code == 130
+    assert started.left_behind() == []
+    os.close(read)
+    os.close(write)
+
+
+@pytest.mark.timeout(300)
+def test_a_run_goes_on_when_nobody_reads_and_keeps_its_log(finished, tmp_path):
+    run = tmp_path / "run"
+    read, write = os.pipe()
+    os.close(read)
+    started = Started(demo_words(run), say_to=write)
+    os.close(write)
+    assert started.wait(240).code == 0
+    assert (run / "shards/main/manifest.json").read_bytes() == (finished / "shards/main/manifest.json").read_bytes()
+    log = (run / "logs/run.log").read_text()
+    for stage in ("collect", "fetch", "select", "pack"):
+        assert re.search(rf"^\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ {stage}: done after ", log, re.MULTILINE)
+
+
+def test_the_log_says_how_a_run_ended(tmp_path):
+    run = tmp_path / "run"
+    words = ["run", "site", "--run-dir", str(run), "--set", "collect.crawl.seeds=[http://nobody.test/]"]
+    assert pairmill(*words, "--set", 'web.connect_to={"*:80": "127.0.0.1:9"}').code != 0
+    assert "ended by " in (run / "logs/run.log").read_text().splitlines()[-1]

@@ -64,6 +64,7 @@ class Started:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         preexec: Callable[[], None] | None = None,
+        say_to: int | None = None,  # a descriptor for standard output and error, in place of files
     ) -> None:
         self._mark = uuid.uuid4().hex
         self._out, self._err = _anonymous_file(), _anonymous_file()
@@ -73,8 +74,8 @@ class Started:
         self._process = subprocess.Popen(
             [str(PAIRMILL), *map(str, words)],
             stdin=source,
-            stdout=self._out,
-            stderr=self._err,
+            stdout=self._out if say_to is None else say_to,
+            stderr=self._err if say_to is None else say_to,
             cwd=cwd,
             env={**os.environ, **(env or {}), MARK: self._mark},
             start_new_session=True,

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from pipeline.logs import tells_of_fatal_error
 from transforms import storage
+from transforms.run_dir import LOGS
 
-FOLDER = "logs"
 FOLLOW_S = 2.0
 
 
@@ -19,7 +19,7 @@ class RunLog(logging.Handler):
     def __init__(self, run: str) -> None:
         super().__init__(logging.ERROR)
         self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
-        self._path = storage.join(run, FOLDER, f"worker-{socket.gethostname()}-{os.getpid()}.log")
+        self._path = storage.join(run, LOGS, f"worker-{socket.gethostname()}-{os.getpid()}.log")
         self._lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -40,7 +40,7 @@ def is_parting(text: str) -> bool:
 
 def tell_the_run(run: str) -> None:
     """In this process, from now on. Raises StorageError where the run directory cannot be written."""
-    storage.publish(storage.join(run, FOLDER, f".{socket.gethostname()}"), b"")
+    storage.publish(storage.join(run, LOGS, f".{socket.gethostname()}"), b"")
     logging.getLogger().addHandler(RunLog(run))
 
 
@@ -48,7 +48,7 @@ class Follower:
     """Shows what workers log while the block runs: `with Follower(run, say):`."""
 
     def __init__(self, run: str, say: Callable[[str], None]) -> None:
-        self._folder = storage.join(run, FOLDER)
+        self._folder = storage.join(run, LOGS)
         self._say = say
         self._shown = {name: self._count(name) for name in self._names()}
         self._over = threading.Event()

@@ -21,6 +21,7 @@ from typing import Any
 from pipeline.engines.workers.handshake import OTHER_VERSION, RUN_NOT_SEEN, Probe, own_version
 from pipeline.engines.workers.logs import tell_the_run
 from pipeline.engines.workers.parent_guard import wait_for
+from pipeline.interrupt import last_words
 from pipeline.logs import TracebackFilter, log_errors_only
 from transforms.coordination.fatal import FatalError
 
@@ -134,8 +135,10 @@ def check_contract(options: Mapping[str, Any]) -> None:
 
 
 def end(code: int, message: str) -> None:
-    os.write(2, f"{message}\n".encode())
-    os._exit(code)
+    try:
+        last_words(f"{message}\n")
+    finally:
+        os._exit(code)
 
 
 if __name__ == "__main__":
