@@ -10,6 +10,7 @@ from helpers.raw_server import RawServer, http
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filters.reasons import Drop, Reason
 from pipeline import config
 from pipeline.crawl import committed_names, crawl, frontier_tasks, in_turn, write_frontier
 from pipeline.engines.engine import Engine
@@ -17,6 +18,8 @@ from pipeline.ui.progress import Progress
 from transforms.collect.frontier import CrawlSettings
 from transforms.formats import parquet
 from transforms.records import CrawlPage, CrawlTarget
+from transforms.web.parts import NetworkTrouble
+from transforms.web.polite import PoliteWeb
 
 HTML = "Content-Type: text/html; charset=utf-8"
 
@@ -63,13 +66,14 @@ def site():
         yield server
 
 
-def run_crawl(run: Path, server: RawServer, **changes) -> None:
+def run_crawl(run: Path, server: RawServer, web=(), **changes) -> None:
     data = {
         "collect": {"crawl": {"seeds": ["http://a.test/", "http://b.test/"], "pages_per_part": 2, **changes}},
         "web": {
             "connect_to": {"*.test:80": f"127.0.0.1:{server.port}"},
             "hosts": [{"pattern": "*", "at_once": 4, "gap_s": 0}],
-        },
+        }
+        | dict(web),
     }
     settings = config.parse(data, "test")
     with Progress() as progress:
@@ -151,6 +155,51 @@ def test_a_server_that_is_not_there_gives_rows_with_a_reason(tmp_path):
     run_crawl(tmp_path, server)
     assert {page.reason for page in seen(tmp_path).values()} <= {"connect_failed", "robots_unavailable"}
     assert len(seen(tmp_path)) == 2
+
+
+def test_a_dead_network_makes_nothing_final(site, tmp_path):
+    """The same command asks again when it is back, and what it finds is what an undisturbed crawl finds."""
+    dead = {"resolvers": ["127.0.0.1:9"], "timeouts": {"connect_s": 0.2}}  # nobody listens there
+    with pytest.raises(NetworkTrouble, match=r"requests failed on our side.*run the same command again"):
+        run_crawl(tmp_path / "run", site, local_pauses_s=[0.01, 0.01], web={"connect_to": {}} | dead)
+    assert seen(tmp_path / "run") == {}
+    assert not list((tmp_path / "run/pages").glob("*.warc.gz"))
+    run_crawl(tmp_path / "run", site)
+    run_crawl(tmp_path / "undisturbed", site)
+    runs = [seen(tmp_path / name) for name in ("run", "undisturbed")]
+    timeless = [{url: page._replace(warc="", warc_sha256="") for url, page in run.items()} for run in runs]
+    assert timeless[0] == timeless[1]
+
+
+def test_a_run_with_a_dead_network_can_go_on(tmp_path, call):
+    dead = [
+        "--set",
+        "web.resolvers=['127.0.0.1:9']",
+        "--set",
+        "web.timeouts.connect_s=0.2",
+        "--set",
+        "web.contact=a@b.example",
+    ]
+    words = ["run", "site", "--run-dir", tmp_path / "run", "--set", "collect.crawl.seeds=[http://a.example/]"]
+    outcome = call(*words, *dead, "--set", "collect.crawl.local_pauses_s=[0.01]")
+    assert outcome.code == 3
+    assert outcome.err.splitlines()[-1].endswith("then run the same command again")
+    assert not (tmp_path / "run/manifest/collect.json").exists()
+
+
+def test_pages_that_a_broken_name_cost_are_few_enough_to_go_on(site, tmp_path, monkeypatch):
+    """One of six: a row with its reason, and the crawl goes on."""
+    asked_by = PoliteWeb.ask
+
+    async def ask(self, url, **more):
+        answer = await asked_by(self, url, **more)
+        broken = answer._replace(drop=Drop(Reason.LOCAL_RESOLVER, None, "look-up failed"), body=b"")
+        return broken if url == "http://b.test/x" else answer
+
+    monkeypatch.setattr(PoliteWeb, "ask", ask)
+    run_crawl(tmp_path, site, local_pauses_s=[0.01], pages_per_part=6, tasks=1)
+    assert seen(tmp_path)["http://b.test/x"].reason == "local_resolver"
+    assert len(seen(tmp_path)) == len(PAGES)
 
 
 # frontiers

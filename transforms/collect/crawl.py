@@ -1,7 +1,8 @@
 """One task of a crawl round: asks its pages politely, writes what they answered as WARC. No Beam."""
 
-import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
@@ -14,10 +15,13 @@ from transforms.coordination.error_boundary import ErrorBoundary
 from transforms.formats import parquet
 from transforms.formats.warc import WarcWriter
 from transforms.records import CrawlPage, CrawlTarget
+from transforms.run_dir import PAGES
 from transforms.web.client import Answer
+from transforms.web.parts import THREADS, LocalFailure, Part, PartsRun, TaskResult
 from transforms.web.polite import PoliteWeb
 from transforms.web.settings import WebSettings
 
+PARTS_AT_ONCE = 2  # their pages stay in memory until the part is whole
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 
 
@@ -32,32 +36,59 @@ async def crawl_task(
     task: int,
     web: WebSettings,
     html: HtmlSettings,
+    local_pauses_s: Sequence[float],
     may_ask: Callable[[], object] | None = None,
-) -> int:
-    """Ask the pages of every part that is not committed yet; returns the number of parts.
+) -> TaskResult:
+    """Ask the pages of every part that is not committed yet.
 
-    `may_ask` raises where the task is somebody else's. Raises StorageError.
+    `may_ask` raises where the task is somebody else's. Raises NetworkTrouble, StorageError.
     """
-    folder = storage.join(run, "pages")
+    folder = storage.join(run, PAGES)
     plan = parquet.read_rows(storage.join(folder, "plan", f"{round_stem(round_, task)}.parquet"), CrawlTarget)
-    parts = 0
-    async with PoliteWeb(web, may_ask=may_ask) as polite:
-        for part, targets in groupby(plan, key=lambda target: target.part):
-            parts += 1
-            name = round_stem(round_, task, part)
-            if not storage.exists(storage.join(folder, f"{name}.parquet")):
-                await _crawl_part(folder, name, [t.url for t in targets], polite, html)
-    return parts
+    parts = (
+        Part(round_stem(round_, task, part), [target.url for target in targets])
+        for part, targets in groupby(plan, key=lambda target: target.part)
+    )
+    with ThreadPoolExecutor(THREADS) as threads:
+        async with PoliteWeb(web, may_ask=may_ask) as polite:
+            return await CrawlRun(folder, html, polite, threads, local_pauses_s).run(parts)
 
 
-async def _crawl_part(folder: str, name: str, urls: Sequence[str], web: PoliteWeb, html: HtmlSettings) -> None:
-    answers = await asyncio.gather(*(web.ask(url, kind="page") for url in urls))
-    web.may_ask()
-    with storage.publishing_by_digest(folder, partial(_warc_name, name)) as file:
-        pages = _write_warc(file, answers, html)
-    digest = file.hexdigest()
-    named = [p._replace(warc=_warc_name(name, digest), warc_sha256=digest) for p in pages]
-    parquet.write_rows(storage.join(folder, f"{name}.parquet"), CrawlPage, named, keep_first=True)
+class CrawlRun(PartsRun[str, Answer]):
+    """One attempt at a task of pages."""
+
+    def __init__(
+        self,
+        folder: str,
+        html: HtmlSettings,
+        polite: PoliteWeb,
+        threads: ThreadPoolExecutor,
+        local_pauses_s: Sequence[float],
+    ) -> None:
+        super().__init__(threads, PARTS_AT_ONCE, local_pauses_s, polite.may_ask)
+        self._folder, self._html, self._polite = folder, html, polite
+
+    def is_committed(self, part: Part) -> bool:
+        return storage.exists(storage.join(self._folder, f"{part.name}.parquet"))
+
+    def space(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    async def ask(self, row: str, space: None) -> Answer:
+        return await self._polite.ask(row, kind="page")
+
+    def local_failure(self, outcome: Answer) -> LocalFailure | None:
+        drop = outcome.drop
+        ours = drop is not None and drop.reason in (Reason.LOCAL_NETWORK, Reason.LOCAL_RESOLVER)
+        return LocalFailure(outcome.url, str(drop.reason)) if drop is not None and ours else None
+
+    def commit(self, part: Part, outcomes: list[Answer], space: None) -> None:
+        with storage.publishing_by_digest(self._folder, partial(_warc_name, part.name)) as file:
+            pages = _write_warc(file, outcomes, self._html)
+        digest = file.hexdigest()
+        named = [p._replace(warc=_warc_name(part.name, digest), warc_sha256=digest) for p in pages]
+        path = storage.join(self._folder, f"{part.name}.parquet")
+        parquet.write_rows(path, CrawlPage, named, keep_first=True)
 
 
 def _warc_name(part: str, digest: str) -> str:

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from filters.rules import Rules, operational
 from filters.url import host_of, in_domain, normalise_url
 from transforms import storage
+from transforms.web.parts import LOCAL_PAUSES_S
 
 # Endings that no page has. Asking them would cost the host its bytes for nothing.
 NOT_PAGES = frozenset(
@@ -42,6 +43,7 @@ class CrawlSettings(Rules):
     max_depth: int = Field(10, ge=0)  # clicks from a seed; sites are rarely deeper than 6
     tasks: int = Field(16, ge=1, le=10_000)  # a host belongs to one; never a function of the number of workers
     pages_per_part: int = Field(200, ge=1)  # the unit of resume: three minutes of one host at a page a second
+    local_pauses_s: tuple[float, ...] = operational(LOCAL_PAUSES_S)
     # Guards against endless sites (calendars, sessions, filters); few real pages lie outside them.
     max_url_length: int = Field(1_024, ge=1)  # characters; sitemaps allow 2,048
     max_query_parameters: int = Field(4, ge=0)

@@ -21,7 +21,7 @@ from transforms.collect.html import HtmlSettings
 from transforms.collect.language import load_identifier
 from transforms.collect.read import read_unit
 from transforms.collect.settings import CollectSettings
-from transforms.coordination.lease import while_held
+from transforms.coordination.lease import Lease, while_held
 from transforms.formats import parquet
 from transforms.keep import Judgement, Keep
 from transforms.partition import partition_of, stable_bytes
@@ -231,21 +231,27 @@ def write_part(part: int, rows: Iterable[Any], folder: str, prefix: str, record:
 class CrawlRound(beam.PTransform):
     """Task numbers of one crawl round to committed parts of `pages/`."""
 
-    def __init__(self, run: str, round_: int, web: WebSettings, html: HtmlSettings) -> None:
+    def __init__(
+        self, run: str, round_: int, web: WebSettings, html: HtmlSettings, local_pauses_s: Sequence[float]
+    ) -> None:
         super().__init__()
-        self.run, self.round, self.web, self.html = run, round_, web, html
+        self.run, self.round, self.web, self.html, self.local_pauses_s = run, round_, web, html, local_pauses_s
 
     def expand(self, tasks: PCollection) -> PCollection:
         return (
             tasks
             | "Spread tasks" >> beam.Reshuffle()
-            | "Crawl" >> beam.Map(run_crawl_task, self.run, self.round, self.web, self.html)
+            | "Crawl" >> beam.Map(run_crawl_task, self.run, self.round, self.web, self.html, self.local_pauses_s)
         )
 
 
-def run_crawl_task(task: int, run: str, round_: int, web: WebSettings, html: HtmlSettings) -> int:
+def run_crawl_task(
+    task: int, run: str, round_: int, web: WebSettings, html: HtmlSettings, local_pauses_s: Sequence[float]
+) -> int:
     """Two attempts at one task, of which an engine may think that one is dead, never ask at the same time."""
     name = f"crawl-{round_stem(round_, task)}"
-    return while_held(
-        run, name, web.lease_s, lambda lease: run_async(crawl_task(run, round_, task, web, html, lease.check))
-    )
+
+    def attempt(lease: Lease) -> int:
+        return run_async(crawl_task(run, round_, task, web, html, local_pauses_s, lease.check)).parts
+
+    return while_held(run, name, web.lease_s, attempt)

@@ -2,7 +2,7 @@
 
 RFC 9110 (gzip, deflate), RFC 1952 (gzip members), RFC 7932 (br), RFC 8878 and 9659 (zstd), RFC 9112 (chunked).
 
-One policy, that of browsers:
+One policy, that of browsers and, for what is labelled wrongly, kinder:
 
 * a coding that nobody knows is passed over: servers write `utf-8` or `none` there and send the plain body;
 * a body that is plainly HTML or an image stays as it is, whatever its label: archives keep the label of a coding that
@@ -67,16 +67,17 @@ class _Coding(NamedTuple):
 
 
 class _TakesTooLong(Exception):
-    """The deadline has passed."""
+    """The budget is used up."""
 
 
-def decode_content(body: bytes, codings: Sequence[str], max_bytes: int, until_s: float | None = None) -> Decoded:
+def decode_content(body: bytes, codings: Sequence[str], max_bytes: int, cpu_s: float | None = None) -> Decoded:
     """Undo `codings` (in the order they were applied) on `body`; at most `max_bytes` of each step are kept.
 
     Broken or cut-off data is BAD_ENCODING, a longer output TOO_MANY_BYTES, both with what came out before.
-    `until_s`: a moment of `time.monotonic()` at which decoding ends as TIMEOUT; None where the outcome must not
-    depend on the machine.
+    `cpu_s`: seconds of this thread's CPU after which a body is given up as BAD_ENCODING; what else the machine does
+    costs no body. None where the outcome must not depend on the machine at all.
     """
+    until_s = None if cpu_s is None else time.thread_time() + cpu_s
     names = [name for name in (c.strip().lower() for c in codings) if name in _CODINGS]
     if len(names) > MAX_CODINGS:
         return Decoded(b"", Drop(Reason.BAD_ENCODING, len(names), "too many codings"))
@@ -87,7 +88,7 @@ def decode_content(body: bytes, codings: Sequence[str], max_bytes: int, until_s:
         try:
             decoded = _undo(decoded.data, name, max_bytes, until_s)
         except _TakesTooLong:
-            return Decoded(b"", Drop(Reason.TIMEOUT, None, "decoding"))
+            return Decoded(b"", Drop(Reason.BAD_ENCODING, None, "takes too long to undo"))
         if decoded.drop is not None:  # what is still coded is of no use to anybody
             return decoded if number == len(names) else Decoded(b"", decoded.drop)
     return decoded
@@ -127,7 +128,7 @@ def _members(body: bytes, name: str, coding: _Coding, max_bytes: int, until_s: f
         mark, size_before = len(parts), size
         failed = False
         while not stream.eof and not failed and index < len(body):
-            if until_s is not None and time.monotonic() > until_s:
+            if until_s is not None and time.thread_time() > until_s:
                 raise _TakesTooLong
             piece = view[index : index + piece_bytes]
             try:

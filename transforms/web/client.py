@@ -28,6 +28,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 LARGE_BODY_BYTES = 1024 * 1024
 # A coded body above this is decoded in a thread: 64 KiB take up to a millisecond, and thousands of others wait.
 OFF_LOOP_BYTES = 64 * 1024
+DECODE_SHARE = 0.25  # of a request's deadline: CPU for undoing its codings
 SCHEMES = ("http", "https")
 
 
@@ -202,9 +203,8 @@ class Client:
             return reply._replace(drop=failure)
         reply = reply._replace(bytes_received=len(transfer.body))
         body, codings = bytes(transfer.body), header(reply.headers, "content-encoding").split(",")
-        decode = partial(
-            decode_content, body, codings, wanted.max_bytes, time.monotonic() + self._settings.timeouts.total_s
-        )
+        cpu_s = DECODE_SHARE * self._settings.timeouts.total_s
+        decode = partial(decode_content, body, codings, wanted.max_bytes, cpu_s)
         if any(codings) and len(body) > OFF_LOOP_BYTES:
             decoded = await asyncio.to_thread(decode)
         else:

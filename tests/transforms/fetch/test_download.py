@@ -14,10 +14,11 @@ from transforms import storage
 from transforms.fetch import download
 from transforms.fetch.plan import plan_rows, stem, unplanned
 from transforms.fetch.settings import FetchSettings
-from transforms.fetch.task import NetworkTrouble, fetch_task
+from transforms.fetch.task import fetch_task
 from transforms.formats import parquet
 from transforms.formats.warc import WarcWriter, read_warc
 from transforms.records import FetchLog, Image, PlanRow, Source
+from transforms.web.parts import NetworkTrouble
 from transforms.web.settings import WebSettings
 
 

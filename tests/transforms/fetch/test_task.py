@@ -15,9 +15,10 @@ from transforms.fetch.commit import committed_names
 from transforms.fetch.plan import unplanned
 from transforms.fetch.rows import fetched_row
 from transforms.fetch.settings import FetchSettings
-from transforms.fetch.task import NetworkTrouble, Part, TaskRun
+from transforms.fetch.task import TaskRun
 from transforms.image.process import ImageSettings, process_image
 from transforms.web.client import no_answer
+from transforms.web.parts import NetworkTrouble, Part
 
 ROWS = 3
 
@@ -75,7 +76,7 @@ def run(folder, count, watch, pauses=(0.05,), parts_at_once=8, **fetcher):
             attempt = TaskRun(str(folder), settings, made, polite, threads)
             watching = asyncio.create_task(watch(made))
             try:
-                await attempt.fetch(parts(count))
+                await attempt.run(iter(parts(count)))
             finally:
                 await watching
         return made

@@ -19,10 +19,10 @@ from PIL import Image as Picture
 
 from transforms.fetch.plan import plan_rows, stem, unplanned
 from transforms.fetch.settings import FetchSettings
-from transforms.fetch.task import TaskResult
 from transforms.fetch.transform import run_task
 from transforms.formats import parquet
 from transforms.records import Image, PlanRow
+from transforms.web.parts import TaskResult
 from transforms.web.settings import WebSettings
 
 FETCH = FetchSettings(rows_per_part=4, parts_at_once=1)  # so that the parts of an attempt come one after the other
