@@ -199,7 +199,7 @@ def test_pages_that_a_broken_name_cost_are_few_enough_to_go_on(site, tmp_path, m
     monkeypatch.setattr(PoliteWeb, "ask", ask)
     run_crawl(tmp_path, site, local_pauses_s=[0.01], pages_per_part=6, tasks=1)
     assert seen(tmp_path)["http://b.test/x"].reason == "local_resolver"
-    assert len(seen(tmp_path)) == len(PAGES)
+    assert set(seen(tmp_path)) >= PAGES
 
 
 # frontiers

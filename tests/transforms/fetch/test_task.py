@@ -17,6 +17,7 @@ from transforms.fetch.rows import fetched_row
 from transforms.fetch.settings import FetchSettings
 from transforms.fetch.task import TaskRun
 from transforms.image.process import ImageSettings, process_image
+from transforms.web import parts as parts_module
 from transforms.web.client import no_answer
 from transforms.web.parts import NetworkTrouble, Part
 
@@ -113,7 +114,7 @@ def test_no_more_parts_are_open_than_allowed(tmp_path):
 
 
 def test_rows_begin_in_the_order_of_the_plan(tmp_path, monkeypatch):
-    monkeypatch.setattr(task, "ROWS_BEGUN", 2)
+    monkeypatch.setattr(parts_module, "ROWS_BEGUN", 2)
 
     async def watch(fetcher):
         await until(lambda: len(fetcher.asked) == 2)
@@ -125,7 +126,7 @@ def test_rows_begin_in_the_order_of_the_plan(tmp_path, monkeypatch):
 
 
 def test_nothing_new_begins_while_the_network_is_given_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(task, "ROWS_BEGUN", 3)
+    monkeypatch.setattr(parts_module, "ROWS_BEGUN", 3)
 
     async def watch(fetcher):
         await asyncio.sleep(0.2)
