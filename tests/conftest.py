@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "tests"))  # helpers that several folders share
 # A shell starts its background jobs with SIGINT ignored, and commands under test would inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-os.environ["PYTHONPATH"] = str(ROOT / "tests")  # and that worker processes unpickle
+os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT / "tests", ROOT)))  # worker processes unpickle them
 
 from helpers import command, samples  # noqa: E402
 
