@@ -36,10 +36,10 @@ from transforms.pack.transform import Pack, read_ranks, shares_of_shards, write_
 from transforms.records import Candidate, Occurrence, Reject, Unit
 from transforms.score.settings import ScoreSettings
 from transforms.score.transform import ScorePart, ScoreParts
-from transforms.select.settings import SelectSettings
-from transforms.select.transform import Select
 from transforms.select.passes import PartState, PartUpdate, run_pass, split_into_passes
 from transforms.select.passes import write_part as write_selection
+from transforms.select.settings import SelectSettings
+from transforms.select.transform import Select
 from transforms.web.settings import HostPace, WebSettings
 
 ROUNDS = 5

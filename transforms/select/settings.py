@@ -3,7 +3,7 @@
 import json
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     Discriminator,
@@ -68,7 +68,10 @@ def _outside_rule(value: Any, info: ValidationInfo) -> Rule:
 
 _OutsideRule = Annotated[Any, PlainValidator(_outside_rule), WithJsonSchema(OUTSIDE_SCHEMA), Tag(OUTSIDE)]
 _ALTERNATIVES: Any = [*(Annotated[kind, Tag(name)] for name, kind in built_in().items()), _OutsideRule]
-Step = Annotated[reduce(or_, _ALTERNATIVES), Discriminator(_branch)]
+if TYPE_CHECKING:  # a checker cannot follow alternatives that are found at run time
+    Step = Rule
+else:
+    Step = Annotated[reduce(or_, _ALTERNATIVES), Discriminator(_branch)]
 
 DEFAULT_STEPS: tuple[Rule, ...] = (CaptionStep(), ContactStep(), ExactDuplicateStep(), RepetitionStep())
 
@@ -76,7 +79,7 @@ DEFAULT_STEPS: tuple[Rule, ...] = (CaptionStep(), ContactStep(), ExactDuplicateS
 class SelectSettings(Rules):
     """What is kept, in the order of the rules: the first rule that drops a pair names the reason."""
 
-    rules: tuple[Step, ...] = DEFAULT_STEPS  # type: ignore[valid-type]
+    rules: tuple[Step, ...] = DEFAULT_STEPS
     max_captions: int = Field(4, ge=1)  # of a kept pair; the first one becomes the .txt
 
     @model_validator(mode="after")

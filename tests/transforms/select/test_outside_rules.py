@@ -9,6 +9,8 @@ from helpers.command import pairmill
 
 from pipeline import config
 from pipeline.errors import UsageError
+from transforms import parquet
+from transforms.records import Image
 from transforms.select.rules.registry import built_in
 from transforms.select.settings import SelectSettings
 
@@ -83,8 +85,8 @@ def test_select_runs_rules_of_a_file_outside(finished_copy, outside):
     path = f"{outside}:{os.environ['PYTHONPATH']}"
     outcome = pairmill("select", finished_copy, "--policy", policy, "--name", "mine", env={"PYTHONPATH": path})
     assert outcome.code == 0, outcome.err
-    images = pq.read_table(finished_copy / "images", columns=["uid", "original_width"]).to_pylist()
-    width = {row["uid"]: row["original_width"] for row in images}
+    images = parquet.read_all(str(finished_copy / "images"), "*.parquet", Image)
+    width = {row.uid: row.original_width for row in images}
     rows = pq.read_table(finished_copy / "selection/mine").to_pylist()
     assert sorted(row["uid"] for row in rows) == sorted(width)
 

@@ -15,7 +15,7 @@ from filters.reasons import Drop, Reason
 from filters.score import cut_for_top_share, judge_top_share
 from transforms import parquet
 from transforms.records import Image, Pair, Score, Selected
-from transforms.select.pairs import best_similarity, dropped, kept, read_part, rank_key
+from transforms.select.pairs import best_similarity, dropped, kept, rank_key, read_part
 from transforms.select.settings import (
     CaptionStep,
     ExactDuplicateStep,
