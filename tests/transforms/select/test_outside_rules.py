@@ -22,7 +22,7 @@ from transforms.select.rules.base import CrossPairRule, GroupResult, LocalRule, 
 
 
 class TooRed(LocalRule):
-    """Pairs whose uid begins with few bits are too red."""
+    """Drops pairs by the first byte of their uid: a stand-in for a colour."""
 
     below: int = 64
 
