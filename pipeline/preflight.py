@@ -12,8 +12,6 @@ from pipeline.inputs import adopted_files, seeds_of, table_files, warc_files
 from pipeline.manifest import Manifests
 from transforms import storage
 from transforms.collect.tables import TableError, check_table
-from transforms.select.judge import load_function
-from transforms.select.settings import UserStep
 
 MIN_FREE_BYTES = 256 * 1024 * 1024
 
@@ -28,7 +26,7 @@ def check_before_work(c: Any, stages: Sequence[Any]) -> None:
     if "score" in left and c.settings.score.enabled:
         check_model(c.settings.score)
     if "select" in left:
-        check_user_rules(c.settings)
+        check_rules(c.settings)
     if left and not storage.is_remote(c.run):
         check_space(c.run)
     if left:
@@ -70,13 +68,13 @@ def check_model(score: Any) -> None:
         raise UsageError(f"score.model: {error}") from error
 
 
-def check_user_rules(settings: Settings) -> None:
-    for step in settings.select.rules:
-        if isinstance(step, UserStep):
-            try:
-                load_function(step.function)
-            except ValueError as error:
-                raise UsageError(str(error)) from error
+def check_rules(settings: Settings) -> None:
+    """What a rule itself checks: that the function or file that it names is there."""
+    for rule in settings.select.rules:
+        try:
+            rule.check()
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
 
 def check_remote(run: str) -> None:

@@ -36,10 +36,10 @@ from transforms.pack.transform import Pack, read_ranks, shares_of_shards, write_
 from transforms.records import Candidate, Occurrence, Reject, Unit
 from transforms.score.settings import ScoreSettings
 from transforms.score.transform import ScorePart, ScoreParts
+from transforms.select.passes import PartState, PartUpdate, run_pass, split_into_passes
+from transforms.select.passes import write_part as write_selection
 from transforms.select.settings import SelectSettings
-from transforms.select.transform import Select, rule_of
-from transforms.select.walk import News, PartState, legs_of, walk
-from transforms.select.walk import write_part as write_selection
+from transforms.select.transform import Select
 from transforms.web.settings import HostPace, WebSettings
 
 ROUNDS = 5
@@ -47,7 +47,7 @@ ROWS = 50_000
 SLOW_ROWS = 5_000  # of fetch and score, which decode and measure
 FILES = 8
 GROUP = "beam:transform:group_by_key:v1"
-NO_ROWS = ("Create", "Spread", "News of a part")  # shuffles of file names, and of what parts learn
+NO_ROWS = ("Create", "Spread", "Updates of a part")  # shuffles of file names, and of what parts learn
 
 
 def run_local(build: Callable[[beam.Pipeline], Any]) -> None:
@@ -279,21 +279,21 @@ def select_step(folder: Path, rows: int) -> Iterator[Prepared]:
 
 def plainly_selected(folder: Path, stems: list[str], settings: SelectSettings) -> None:
     run = str(folder)
-    news = {stem: [News(PartState(), ())] for stem in stems}
-    *legs, last = legs_of(settings)
-    for leg in legs:
-        assert leg.closing is not None
-        tell, _, find = rule_of(leg.closing[1])
-        members, states = [], {}
+    updates = {stem: [PartUpdate(PartState(), ())] for stem in stems}
+    *passes, last = split_into_passes(settings)
+    for pass_ in passes:
+        assert pass_.next_rule is not None
+        rule = pass_.next_rule[1]
+        aggregates, states = [], {}
         for stem in stems:
-            pairs, states[stem] = walk(run, stem, news[stem], leg)
-            members += tell(stem, pairs)
-        news = {stem: [News(state, ())] for stem, state in states.items()}
-        for key, group in grouped(members).items():
-            for stem, fact in find.find(key, group):
-                news[stem].append(News(None, (fact,)))
+            pairs, states[stem] = run_pass(run, stem, updates[stem], pass_)
+            aggregates += rule.map_part(stem, pairs)
+        updates = {stem: [PartUpdate(state, ())] for stem, state in states.items()}
+        for key, group in grouped(aggregates).items():
+            for stem, result in rule.combine(key, group):
+                updates[stem].append(PartUpdate(None, (result,)))
     for stem in stems:
-        write_selection(stem, news[stem], run, "plain", last, settings.max_captions)
+        write_selection(stem, updates[stem], run, "plain", last, settings.max_captions)
 
 
 @contextlib.contextmanager

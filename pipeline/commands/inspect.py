@@ -11,9 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from filters.caption import judge_caption, normalise_caption
-from filters.contact import judge_contact
-from filters.language import judge_language
+from filters.caption import normalise_caption
 from filters.reasons import Drop, Reason
 from filters.robots import parse_robots
 from pipeline import __version__, config
@@ -25,7 +23,8 @@ from transforms.collect.html import HtmlSettings, found_captions, read_page
 from transforms.collect.language import load_identifier
 from transforms.coordination.error_boundary import ErrorBoundary
 from transforms.image.process import Processed, process_image
-from transforms.select.settings import CaptionStep, ContactStep, LanguageStep
+from transforms.records import Caption
+from transforms.select.rules.base import TextRule
 from transforms.web.client import Answer
 from transforms.web.loop import run_async
 from transforms.web.polite import PoliteWeb
@@ -251,12 +250,6 @@ def inspect_captions(args: argparse.Namespace, settings: config.Settings) -> Ite
 
 def caption_drops(caption: str, language: str, probability: float, settings: config.Settings) -> list[str]:
     """The reasons of every caption rule of the configuration that says no."""
-    drops: list[Drop | None] = []
-    for step in settings.select.rules:
-        if isinstance(step, CaptionStep):
-            drops.append(judge_caption(caption, step))
-        elif isinstance(step, ContactStep):
-            drops.append(judge_contact(caption, step))
-        elif isinstance(step, LanguageStep):
-            drops.append(judge_language(language, probability, step))
+    stored = Caption(b"", caption, "", "", language, probability, 1, "")
+    drops = [rule.judge_text(stored) for rule in settings.select.rules if isinstance(rule, TextRule)]
     return [str(drop.reason) for drop in drops if drop is not None]

@@ -56,14 +56,14 @@ def best_similarity(pair: Pair) -> float | None:
     return pair.captions[0].similarity if pair.captions else None
 
 
-def standing(pair: Pair) -> tuple[int, float, bytes]:
+def rank_key(pair: Pair) -> tuple[int, float, bytes]:
     """Sorts the best member of a group of duplicates highest: pixels, then similarity, then uid."""
     similarity = best_similarity(pair)
     return pair.width * pair.height, similarity if is_measured(similarity) else -2.0, pair.uid
 
 
 def dropped(pair: Pair, step: str, drop: Drop, similarity: float | None) -> Selected:
-    """The fate of a pair that fell. `similarity`: of the best caption that it had left."""
+    """The final row of a dropped pair. `similarity`: of the best caption that it had left."""
     return Selected(
         pair.uid,
         pair.url,

@@ -1,89 +1,79 @@
 """Settings of the `select` section: an ordered list of rules, each named by its `rule` key."""
 
-from typing import Annotated, Any, Literal
+import json
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
-from filters.caption import CaptionRules
-from filters.contact import ContactRules
-from filters.image import ImageRules
-from filters.language import LanguageRules
-from filters.near_duplicate import NearDuplicateRules
 from filters.rules import Rules
-from filters.score import ScoreRules
+from transforms.select.rules.base import Rule
+from transforms.select.rules.caption import CaptionStep
+from transforms.select.rules.caption_repetition import RepetitionStep
+from transforms.select.rules.contact import ContactStep
+from transforms.select.rules.exact_duplicate import ExactDuplicateStep
+from transforms.select.rules.language import LanguageStep
+from transforms.select.rules.near_duplicate import NearDuplicateStep
+from transforms.select.rules.registry import built_in, rule_class
+from transforms.select.rules.score import ScoreStep
+from transforms.select.rules.size import SizeStep
+from transforms.select.rules.user import UserStep
+
+__all__ = [  # rules that other code makes by hand; a new one need not stand here
+    "CaptionStep", "ContactStep", "ExactDuplicateStep", "LanguageStep", "NearDuplicateStep", "RepetitionStep",
+    "ScoreStep", "SelectSettings", "SizeStep", "Step", "UserStep",
+]  # fmt: skip
+
+OUTSIDE = "outside"  # the branch of every name that is not one of the package's rules
+OUTSIDE_SCHEMA = {
+    "type": "object",
+    "title": "A rule of your own",
+    "description": "`module:Class`, a class derived from one of transforms/select/rules/base.py; its fields beside it.",
+    "properties": {"rule": {"type": "string", "pattern": r"^[\w.]+:\w+$"}},
+    "required": ["rule"],
+}
 
 
-class CaptionStep(CaptionRules):
-    """Length, words, boilerplate, file names and urls."""
-
-    rule: Literal["caption"] = "caption"
-
-
-class ContactStep(ContactRules):
-    """E-mail addresses and telephone numbers."""
-
-    rule: Literal["contact"] = "contact"
+def _branch(value: Any) -> str:
+    """Which alternative of `Step` a value belongs to: a rule of the package by its name, or OUTSIDE."""
+    name = value.get("rule") if isinstance(value, dict) else getattr(value, "rule", None)
+    return name if isinstance(name, str) and name in built_in() else OUTSIDE
 
 
-class LanguageStep(LanguageRules):
-    """Which languages stay."""
-
-    rule: Literal["language"] = "language"
-
-
-class SizeStep(ImageRules):
-    """Sides, aspect and bytes of the original image."""
-
-    rule: Literal["size"] = "size"
-
-
-class ScoreStep(ScoreRules):
-    """A cut of CLIP similarity, or a top share."""
-
-    rule: Literal["score"] = "score"
+def _outside_rule(value: Any, info: ValidationInfo) -> Rule:
+    """A rule whose class a configuration names by `module:Class`. Raises ValueError saying what to do."""
+    if isinstance(value, Rule):
+        return value
+    name = value.get("rule") if isinstance(value, dict) else None
+    if not isinstance(name, str):
+        raise ValueError(f"a rule needs its name: rule: one of {', '.join(built_in())}, or module:Class")
+    kind = rule_class(name)
+    try:
+        # Strict models take a list for a tuple from JSON only.
+        return kind.model_validate_json(json.dumps(value)) if info.mode == "json" else kind.model_validate(value)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, e['loc'])) or name}: {e['msg']}" for e in error.errors()]
+        raise ValueError(f"settings of {name!r}: {'; '.join(wrong)}") from error
 
 
-class ExactDuplicateStep(Rules):
-    """Of images with the same bytes, the best pair stays."""
+_OutsideRule = Annotated[Any, PlainValidator(_outside_rule), WithJsonSchema(OUTSIDE_SCHEMA), Tag(OUTSIDE)]
+_ALTERNATIVES: Any = [*(Annotated[kind, Tag(name)] for name, kind in built_in().items()), _OutsideRule]
+if TYPE_CHECKING:  # a checker cannot follow alternatives that are found at run time
+    Step = Rule
+else:
+    Step = Annotated[reduce(or_, _ALTERNATIVES), Discriminator(_branch)]
 
-    rule: Literal["exact_duplicate"] = "exact_duplicate"
-
-
-class NearDuplicateStep(NearDuplicateRules):
-    """Of images within a Hamming radius, the best pair stays."""
-
-    rule: Literal["near_duplicate"] = "near_duplicate"
-
-
-class RepetitionStep(Rules):
-    """A text on more than `max_images` images says nothing about any of them."""
-
-    rule: Literal["caption_repetition"] = "caption_repetition"
-    max_images: int = Field(10, ge=1)  # COYO-700M
-
-
-class UserStep(Rules):
-    """A judgement of the user's own: `module:function`, called with (caption text, row as a dict, settings)."""
-
-    rule: Literal["user"] = "user"
-    function: str = Field(pattern=r"^[\w.]+:\w+$")
-    settings: dict[str, Any] = {}
-
-
-Step = Annotated[
-    CaptionStep
-    | ContactStep
-    | LanguageStep
-    | SizeStep
-    | ScoreStep
-    | ExactDuplicateStep
-    | NearDuplicateStep
-    | RepetitionStep
-    | UserStep,
-    Field(discriminator="rule"),
-]
-
-DEFAULT_STEPS: tuple[Step, ...] = (CaptionStep(), ContactStep(), ExactDuplicateStep(), RepetitionStep())
+DEFAULT_STEPS: tuple[Rule, ...] = (CaptionStep(), ContactStep(), ExactDuplicateStep(), RepetitionStep())
 
 
 class SelectSettings(Rules):

@@ -1,27 +1,26 @@
-"""Candidates, images and scores to a selection, wired: one transform a rule that looks at many pairs.
+"""Candidates, images and scores to a selection, wired: one transform for each rule that compares pairs.
 
-What is shuffled is as lean as it can be: no pair, no text and no kept row, but keys with a standing, and what parts
-learn from them. See `walk.py`.
+What is shuffled is as lean as it can be: no pair, no text and no kept row, but keys with partial aggregates, and the
+results about the groups of a part. See `passes.py`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.pvalue import AsDict, AsSingleton, PCollection, TaggedOutput
+from apache_beam.pvalue import AsDict, AsIter, PCollection, TaggedOutput
 from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 
 from transforms.coders import register
-from transforms.select import groups
-from transforms.select.groups import Fact, Held, Near, Use
-from transforms.select.settings import ExactDuplicateStep, NearDuplicateStep, RepetitionStep, SelectSettings
-from transforms.select.walk import Leg, News, PartState, legs_of, walk, write_part
+from transforms.select.passes import PartState, PartUpdate, Pass, run_pass, split_into_passes, write_part
+from transforms.select.rules.base import CrossPairRule, GlobalRule, GroupResult
+from transforms.select.settings import SelectSettings
 
 STATES = "states"
-PartNews = tuple[str, Iterable[News]]
+PartUpdates = tuple[str, Iterable[PartUpdate]]
 
-register(News, Fact, Held, Near, Use)
+register(PartUpdate, GroupResult)
 
 
 class Select(beam.PTransform):
@@ -32,32 +31,39 @@ class Select(beam.PTransform):
         self.run, self.name, self.settings = run, name, settings
 
     def expand(self, parts: PCollection) -> PCollection:
-        *legs, last = legs_of(self.settings)
-        news = (
+        *passes, last = split_into_passes(self.settings)
+        updates = (
             parts
             | "Spread parts" >> beam.Reshuffle()
-            | "Set out" >> beam.Map(lambda part: (part, [News(PartState(), ())])).with_output_types(PartNews)
+            | "Initial state"
+            >> beam.Map(lambda part: (part, [PartUpdate(PartState(), ())])).with_output_types(PartUpdates)
         )
-        for leg in legs:
-            assert leg.closing is not None
-            label, step = leg.closing
-            news = news | label >> RuleOfMany(self.run, leg, step)
-        write = partial(write_part, run=self.run, name=self.name, leg=last, max_captions=self.settings.max_captions)
-        return news | "Write part" >> beam.MapTuple(write)
+        for pass_ in passes:
+            assert pass_.next_rule is not None
+            label, rule = pass_.next_rule
+            updates = updates | label >> ComparePairs(self.run, pass_, rule)
+        write = partial(write_part, run=self.run, name=self.name, pass_=last, max_captions=self.settings.max_captions)
+        return updates | "Write part" >> beam.MapTuple(write)
 
 
-class RuleOfMany(beam.PTransform):
-    """Takes each part along a leg, gathers what the rule at its end asks, and gives the parts the facts."""
+class ComparePairs(beam.PTransform):
+    """Runs a pass over each part, gathers what the rule at its end maps, and gives the parts its results."""
 
-    def __init__(self, run: str, leg: Leg, step: Any) -> None:
+    def __init__(self, run: str, pass_: Pass, rule: CrossPairRule | GlobalRule) -> None:
         super().__init__()
-        self.run, self.leg, self.step = run, leg, step
+        self.run, self.pass_, self.rule = run, pass_, rule
 
-    def expand(self, news: PCollection) -> PCollection:
-        tell, types, find = rule_of(self.step)
-        walked = news | "Walk" >> beam.ParDo(Walk(self.run, self.leg, tell)).with_outputs(STATES, main="members")
-        members = _typed(walked.members, types)
-        return (_typed(walked[STATES], tuple[str, News]), members) | "Find" >> find
+    def expand(self, updates: PCollection) -> PCollection:
+        rule = self.rule
+        if hasattr(rule.aggregate_type, "_fields"):  # a NamedTuple, which Beam would pickle
+            register(rule.aggregate_type)
+        mapped = updates | "Map part" >> beam.ParDo(MapPart(self.run, self.pass_, rule)).with_outputs(
+            STATES, main="aggregates"
+        )
+        states = _typed(mapped[STATES], tuple[str, PartUpdate])
+        aggregates = _typed(mapped.aggregates, tuple[rule.key_type, rule.aggregate_type])  # type: ignore[name-defined]
+        combine = CombineAll(rule) if isinstance(rule, GlobalRule) else CombineGroups(rule)
+        return (states, aggregates) | "Combine" >> combine
 
 
 def _typed(rows: PCollection, types: Any) -> PCollection:
@@ -66,86 +72,74 @@ def _typed(rows: PCollection, types: Any) -> PCollection:
     return rows
 
 
-class Walk(beam.DoFn):
-    """A part to what its pairs tell a rule of many, and to its state."""
+class MapPart(beam.DoFn):
+    """A part to the partial aggregates of its pairs, and to its state."""
 
-    def __init__(self, run: str, leg: Leg, tell: Callable[..., Iterable[Any]]) -> None:
-        self._run, self._leg, self._tell = run, leg, tell
+    def __init__(self, run: str, pass_: Pass, rule: CrossPairRule | GlobalRule) -> None:
+        self._run, self._pass, self._rule = run, pass_, rule
 
-    def process(self, arrived: tuple[str, Iterable[News]]) -> Iterable[Any]:
-        part, news = arrived
-        pairs, state = walk(self._run, part, news, self._leg)
-        yield from self._tell(part, pairs)
-        yield TaggedOutput(STATES, (part, News(state, ())))
-
-
-def rule_of(step: Any) -> tuple[Callable[..., Iterable[Any]], Any, beam.PTransform]:
-    """What a part tells a rule of many, the type of it, and the transform that finds the facts."""
-    if isinstance(step, ExactDuplicateStep):
-        return groups.bytes_held, tuple[str, Held], ByGroup(groups.same_bytes)
-    if isinstance(step, NearDuplicateStep):
-        tell = partial(groups.band_members, rules=step)
-        return tell, tuple[bytes, Near], ByGroup(partial(near_facts, rules=step))
-    if isinstance(step, RepetitionStep):
-        return groups.caption_uses, tuple[bytes, Use], ByGroup(partial(groups.repeated, max_images=step.max_images))
-    return tell_similarities, tuple[int, bytes], FindCut(step)
+    def process(self, arrived: tuple[str, Iterable[PartUpdate]]) -> Iterable[Any]:
+        part, updates = arrived
+        pairs, state = run_pass(self._run, part, updates, self._pass)
+        yield from self._rule.map_part(part, pairs)
+        yield TaggedOutput(STATES, (part, PartUpdate(state, ())))
 
 
-def near_facts(band: bytes, members: Iterable[Near], rules: NearDuplicateStep) -> Iterable[tuple[str, Fact]]:
-    return groups.near_losers(members, rules)
+class CombineGroups(beam.PTransform):
+    """(states, aggregates by key) to the updates of each part: its state, and the results about its groups."""
 
-
-def tell_similarities(part: str, pairs: Iterable[Any]) -> Iterable[tuple[int, bytes]]:
-    return groups.similarities(pairs)
-
-
-class ByGroup(beam.PTransform):
-    """(states, members by key) to what each part learns: `find(key, members)` gives (part, fact)."""
-
-    def __init__(self, find: Callable[..., Iterable[tuple[str, Fact]]]) -> None:
+    def __init__(self, rule: CrossPairRule) -> None:
         super().__init__()
-        self.find = find
+        self.rule = rule
 
     def expand(self, sides: Any) -> PCollection:  # a pair of them: Beam takes no such hint
-        states, members = sides
-        facts = (
-            members
+        states, aggregates = sides
+        results = (
+            aggregates
             | "Group" >> beam.GroupByKey()
-            | "Compare" >> beam.FlatMapTuple(self.find)
-            | "As news" >> beam.MapTuple(as_news).with_output_types(tuple[str, News])
+            | "Compare" >> beam.FlatMap(group_updates, self.rule).with_output_types(tuple[str, PartUpdate])
         )
-        return (states, facts) | "All news" >> beam.Flatten() | "News of a part" >> beam.GroupByKey()
+        return (states, results) | "Merge updates" >> beam.Flatten() | "Updates of a part" >> beam.GroupByKey()
 
 
-def as_news(part: str, fact: Fact) -> tuple[str, News]:
-    return part, News(None, (fact,))
+def group_updates(group: tuple[Any, Iterable[Any]], rule: CrossPairRule) -> Iterable[tuple[str, PartUpdate]]:
+    for part, result in rule.combine(*group):
+        yield part, PartUpdate(None, (result,))
 
 
-class FindCut(beam.PTransform):
-    """(states, similarities by bucket) to the cut of a top share; only counts and the cut itself go to every part."""
+class CombineAll(beam.PTransform):
+    """(states, aggregates by key) to the updates of each part, the same results for all of them.
 
-    def __init__(self, step: Any) -> None:
+    Only the counts by key and the results go to every worker.
+    """
+
+    def __init__(self, rule: GlobalRule) -> None:
         super().__init__()
-        self.step = step
+        self.rule = rule
 
     def expand(self, sides: Any) -> PCollection:  # a pair of them: Beam takes no such hint
-        states, members = sides
+        states, aggregates = sides
         counts = (
-            members
-            | "Sizes" >> beam.MapTuple(groups.count_packed).with_output_types(tuple[int, int])
+            aggregates
+            | "Sizes" >> beam.Map(count_of, self.rule).with_output_types(tuple[self.rule.key_type, int])  # type: ignore[name-defined]
             | "Count" >> beam.CombinePerKey(sum)
         )
-        cut = (
-            members
-            | "One list a bucket" >> beam.GroupByKey()
-            | "Cut" >> beam.FlatMap(cut_of, AsDict(_typed(counts, tuple[int, int])), self.step).with_output_types(float)
+        by_key = AsDict(_typed(counts, tuple[self.rule.key_type, int]))  # type: ignore[name-defined]
+        results = (
+            aggregates
+            | "Group" >> beam.GroupByKey()
+            | "Compare" >> beam.FlatMap(global_results, by_key, self.rule).with_output_types(GroupResult)
         )
-        return states | "Tell all" >> beam.Map(tell_cut, AsSingleton(cut, -1.0)).with_output_types(PartNews)
+        return states | "Tell all" >> beam.Map(with_results, AsIter(results)).with_output_types(PartUpdates)
 
 
-def cut_of(bucket: tuple[int, Iterable[bytes]], counts: dict[int, int], step: Any) -> list[float]:
-    return groups.cuts(*bucket, counts, step)
+def count_of(aggregate: tuple[Any, Any], rule: GlobalRule) -> tuple[Any, int]:
+    return aggregate[0], rule.count(aggregate[1])
 
 
-def tell_cut(state: tuple[str, News], cut: float) -> tuple[str, list[News]]:
-    return state[0], [state[1], News(None, (Fact(b"", cut),))]
+def global_results(group: tuple[Any, Iterable[Any]], counts: dict[Any, int], rule: GlobalRule) -> Iterable[GroupResult]:
+    return rule.combine(*group, counts)
+
+
+def with_results(state: tuple[str, PartUpdate], results: Iterable[GroupResult]) -> tuple[str, list[PartUpdate]]:
+    return state[0], [state[1], PartUpdate(None, tuple(results))]

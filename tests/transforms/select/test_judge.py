@@ -8,7 +8,6 @@ from helpers.samples import caption, pair
 
 from filters.reasons import Drop, Reason
 from transforms.records import Pair, ScoredCaption
-from transforms.select.judge import judge_pair
 from transforms.select.settings import (
     CaptionStep,
     ContactStep,
@@ -31,12 +30,12 @@ def texts(answer) -> list[str]:
 
 def test_captions_fall_one_by_one():
     two = pair(captions=scored(("IMG_2041.JPG", "en", 0.9), ("a red kite over the sea", "en", 0.1)))
-    assert texts(judge_pair(two, CaptionStep())) == ["a red kite over the sea"]
+    assert texts(CaptionStep().judge(two)) == ["a red kite over the sea"]
 
 
 def test_the_pair_falls_for_the_reason_of_its_best_caption():
     two = pair(captions=scored(("logo", "en", 0.9), ("IMG_2041.JPG", "en", 0.1)))
-    assert judge_pair(two, CaptionStep()).reason is Reason.CAPTION_BOILERPLATE
+    assert CaptionStep().judge(two).reason is Reason.CAPTION_BOILERPLATE
 
 
 @pytest.mark.parametrize(("changes", "step", "reason", "value"), [
@@ -49,14 +48,14 @@ def test_the_pair_falls_for_the_reason_of_its_best_caption():
     ({"captions": scored(("a red kite over the sea", "en", None))}, ScoreStep(min=0.28), Reason.SCORE_MISSING, None),
 ])  # fmt: skip
 def test_each_rule_names_reason_and_value(changes, step, reason, value):
-    drop = judge_pair(pair(**changes), step)
+    drop = step.judge(pair(**changes))
     assert isinstance(drop, Drop)
     assert (drop.reason, drop.value) == (reason, value)
 
 
 def test_a_language_may_have_a_cut_of_its_own():
     german = pair(captions=scored(("ein roter Drache am Meer", "de", 0.27)))
-    assert judge_pair(german, ScoreStep(min=0.28, languages={"de": 0.26})) == german
+    assert ScoreStep(min=0.28, languages={"de": 0.26}).judge(german) == german
 
 
 @pytest.fixture
@@ -70,15 +69,15 @@ def user_module():
 
 def test_a_users_rule(user_module):
     step = UserStep(function=f"{user_module}:no_kites", settings={"word": "kite"})
-    drop = judge_pair(pair(), step)
+    drop = step.judge(pair())
     assert drop.reason is Reason.USER_RULE
     assert "kite in http://site.example/a.jpg" in drop.detail
-    assert isinstance(judge_pair(pair(), step.model_copy(update={"settings": {"word": "ship"}})), Pair)
+    assert isinstance(step.model_copy(update={"settings": {"word": "ship"}}).judge(pair()), Pair)
 
 
 def test_a_users_rule_that_does_not_exist_is_named():
     with pytest.raises(ValueError, match="no_such_module:rule"):
-        judge_pair(pair(), UserStep(function="no_such_module:rule"))
+        UserStep(function="no_such_module:rule").judge(pair())
 
 
 def test_rules_have_names_of_their_own():

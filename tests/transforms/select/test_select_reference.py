@@ -15,8 +15,7 @@ from filters.reasons import Drop, Reason
 from filters.score import cut_for_top_share, judge_top_share
 from transforms.formats import parquet
 from transforms.records import Image, Pair, Score, Selected
-from transforms.select.judge import judge_pair
-from transforms.select.pairs import best_similarity, dropped, kept, read_part, standing
+from transforms.select.pairs import best_similarity, dropped, kept, rank_key, read_part
 from transforms.select.settings import (
     CaptionStep,
     ExactDuplicateStep,
@@ -115,7 +114,7 @@ def plain(run, settings) -> dict[str, list[Selected]]:
 def judge_among(pair, alive, step) -> Pair | Drop:
     if isinstance(step, ExactDuplicateStep):
         group = [p for p in alive if p.sha256 == pair.sha256]
-        best = max(group, key=standing)
+        best = max(group, key=rank_key)
         return pair if best is pair else Drop(Reason.EXACT_DUPLICATE, float(len(group)), best.uid.hex())
     if isinstance(step, NearDuplicateStep):
         return judge_near(pair, alive, step)
@@ -125,20 +124,20 @@ def judge_among(pair, alive, step) -> Pair | Drop:
     if isinstance(step, ScoreStep) and step.top_share is not None:
         measured = Counter(s for p in alive if (s := best_similarity(p)) is not None)
         return judge_top_share(best_similarity(pair), cut_for_top_share(measured, step.top_share), step) or pair
-    return judge_pair(pair, step)
+    return step.judge(pair)
 
 
 def judge_near(pair, alive, step) -> Pair | Drop:
     """Of equally near better ones of the same hash the best speaks; then the smallest uid does."""
     if pair.phash_quality < step.min_quality:
         return pair
-    better = [p for p in alive if p.phash_quality >= step.min_quality and standing(p) > standing(pair)]
+    better = [p for p in alive if p.phash_quality >= step.min_quality and rank_key(p) > rank_key(pair)]
     near = [(hamming(p.phash, pair.phash), p) for p in better]
     least = min((distance for distance, _ in near), default=256)
     if least > step.radius:
         return pair
     hashes = {p.phash for distance, p in near if distance == least}
-    leaders = [max((p for p in alive if usable(p, step) and p.phash == h), key=standing) for h in hashes]
+    leaders = [max((p for p in alive if usable(p, step) and p.phash == h), key=rank_key) for h in hashes]
     return Drop(Reason.NEAR_DUPLICATE, float(least), winner(pair, leaders, step).uid.hex())
 
 
@@ -151,7 +150,7 @@ def winner(pair, leaders, step):
     named = []
     for band in bands(pair.phash, step.radius):
         here = [leader for leader in leaders if band in set(bands(leader.phash, step.radius))]
-        named += [max(here, key=standing)] if here else []
+        named += [max(here, key=rank_key)] if here else []
     return min(named, key=lambda p: p.uid)
 
 

@@ -10,8 +10,11 @@ from helpers.samples import pair
 
 from filters.near_duplicate import Member
 from transforms.coders import RecordCoder
-from transforms.select import groups
-from transforms.select.groups import Held, Near, Use
+from transforms.select.passes import PartUpdate, split_into_passes
+from transforms.select.rules.base import GroupResult
+from transforms.select.rules.caption_repetition import CaptionCount
+from transforms.select.rules.exact_duplicate import HashSummary
+from transforms.select.rules.near_duplicate import BandMember
 from transforms.select.settings import (
     CaptionStep,
     ExactDuplicateStep,
@@ -21,10 +24,9 @@ from transforms.select.settings import (
     SelectSettings,
 )
 from transforms.select.transform import Select
-from transforms.select.walk import News, legs_of
 
 RULES = (CaptionStep(), ScoreStep(top_share=0.5), ExactDuplicateStep(), NearDuplicateStep(), RepetitionStep())
-LEAN = {News, Held, Near, Use}
+LEAN = {PartUpdate, HashSummary, BandMember, CaptionCount}
 
 
 @pytest.fixture(scope="module")
@@ -58,25 +60,25 @@ def test_side_inputs_are_counts_and_a_cut(job):
         if transform.spec.urn == common_urns.primitives.PAR_DO.urn:
             payload = proto_utils.parse_Bytes(transform.spec.payload, beam_runner_api_pb2.ParDoPayload)
             sides += [coder_of(job, transform.inputs[tag]).to_type_hint() for tag in payload.side_inputs]
-    assert sorted(map(str, sides)) == ["<class 'float'>", "Tuple[<class 'int'>, <class 'int'>]"]
+    assert sorted(map(str, sides)) == [str(GroupResult), "Tuple[<class 'int'>, <class 'int'>]"]
 
 
 def test_a_part_tells_a_hot_image_and_a_hot_text_once():
     pairs = [pair(f"http://h.example/{n}.jpg") for n in range(500)]
-    assert len(groups.bytes_held("p", pairs)) == 1
-    assert groups.bytes_held("p", pairs)[0][1].count == 500
-    assert groups.caption_uses("p", pairs) == [(pairs[0].captions[0].caption.id, Use("p", 500))]
+    ((_, summary),) = ExactDuplicateStep().map_part("p", pairs)
+    assert summary.count == 500
+    assert RepetitionStep().map_part("p", pairs) == [(pairs[0].captions[0].caption.id, CaptionCount("p", 500))]
 
 
 def test_what_stands_alone_is_told_to_nobody():
-    assert list(groups.same_bytes("ab", [Held("p", 1, (1, 0.5, b"u"))])) == []
-    assert list(groups.repeated(b"c", [Use("p", 3), Use("q", 2)], 5)) == []
-    near = Near("p", Member(bytes(32), b"u", (1.0, 0.5)))
-    assert list(groups.near_losers([near], NearDuplicateStep())) == []
+    assert list(ExactDuplicateStep().combine("ab", [HashSummary("p", 1, (1, 0.5, b"u"))])) == []
+    assert list(RepetitionStep(max_images=5).combine(b"c", [CaptionCount("p", 3), CaptionCount("q", 2)])) == []
+    near = BandMember("p", Member(bytes(32), b"u", (1.0, 0.5)))
+    assert list(NearDuplicateStep().combine(b"band", [near])) == []
 
 
-def test_the_way_is_cut_at_the_rules_of_many():
-    legs = legs_of(SelectSettings(rules=RULES))
-    assert [leg.closing and leg.closing[0] for leg in legs] == [
+def test_a_pass_ends_at_each_rule_that_compares_pairs():
+    passes = split_into_passes(SelectSettings(rules=RULES))
+    assert [p.next_rule and p.next_rule[0] for p in passes] == [
         "score", "exact_duplicate", "near_duplicate", "caption_repetition", None]  # fmt: skip
-    assert [len(leg.steps) for leg in legs] == [1, 0, 0, 0, 0]
+    assert [len(p.local) for p in passes] == [1, 0, 0, 0, 0]
