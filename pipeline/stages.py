@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
+from pipeline.columns import read_columns
 from pipeline.config import Settings, content
 from pipeline.crawl import crawl
 from pipeline.engines.engine import Engine
@@ -17,7 +18,7 @@ from pipeline.inputs import adopted_files, seeds_of, table_files, warc_files
 from pipeline.locks import Check
 from pipeline.manifest import Manifests, Stamp, digest_of, digest_of_input, outputs_of
 from pipeline.packing import finish_shards
-from pipeline.report.tables import reasons_text
+from pipeline.report.tables import lost_text, reasons_text
 from pipeline.ui.progress import Progress
 from transforms import run_dir, storage
 from transforms.collect.transform import Collect, collect_steps
@@ -121,7 +122,31 @@ def collect_facts(c: Context) -> dict[str, Any]:
     counts = {"candidates": sum(count_rows(storage.join(folder, n)) for n in parts)}
     if not counts["candidates"]:
         raise DataError(f"collect: nothing was found that could be asked for: {what_was_found(c.run)}")
+    counts |= lost_of_archives(c)
     return _facts(outputs_of(folder, parts), counts) | {"steps": collect_steps(c.settings.collect)}
+
+
+def lost_of_archives(c: Context) -> dict[str, int]:
+    """{"lost_bytes", "lost_records"} of damaged WARC files, told on the way; {} where all are whole.
+
+    Raises DataError where more than `collect.max_broken` of their bytes is lost, compared to a tenth of a percent.
+    """
+    lost: Counter[str] = Counter()
+    records = 0
+    for row in read_columns(c.run, run_dir.CANDIDATES, ["source", "lost_bytes", "lost_members"], "pages-*.parquet"):
+        lost[row["source"]] += row["lost_bytes"]
+        records += row["lost_members"]
+    if not records:
+        return {}
+    archives = [storage.join(c.run, unit.path) for unit in input_units(c) if unit.kind == "warc"]
+    lost_bytes, all_bytes = sum(lost.values()), sum(map(storage.size_bytes, archives))
+    worst = ", ".join(f"{os.path.basename(name)} {n:,}" for name, n in lost.most_common(3) if n)
+    told = f"collect: archives are damaged: {lost_text(lost_bytes, records)} of {all_bytes:,} bytes were lost ({worst})"
+    if round(lost_bytes / max(1, all_bytes), 3) > c.settings.collect.max_broken:
+        raise DataError(f"{told}, more than collect.max_broken = {c.settings.collect.max_broken}; "
+                        "fetch these files again, or raise it to accept the loss")  # fmt: skip
+    c.progress.say(told)
+    return {"lost_bytes": lost_bytes, "lost_records": records}
 
 
 def what_was_found(run: str) -> str:

@@ -80,6 +80,8 @@ class PageSeen(NamedTuple):
     page_url: str
     occurrences: int
     reason: str  # "" where the page was read
+    lost_bytes: int = 0  # of a break in an archive
+    lost_members: int = 0
 
 
 class Image(NamedTuple):

@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.report.tables import reasons_text
+from pipeline.report.tables import lost_text, reasons_text
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
          (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"), (1_000_000_000, "100M<n<1B"))  # fmt: skip
@@ -51,7 +51,9 @@ def funnel_section(stats: dict[str, Any]) -> str:
     table = "\n".join(
         ["| stage | step | unit | in | out | dropped |", "| --- | --- | --- | ---: | ---: | --- |", *rows]
     )
-    return f"## How they were chosen\n\n{table}"
+    lost = stats["archives"]
+    damage = f"\n\nArchives were damaged: {lost_text(**lost)} bytes were lost." if lost["lost_records"] else ""
+    return f"## How they were chosen\n\n{table}{damage}"
 
 
 def went_text(step: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import yaml
 
 from pipeline.report.charts import bar_chart, funnel_chart, histogram
 from pipeline.report.examples import Examples
+from pipeline.report.tables import lost_text
 
 CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 SHOWN_HOSTS, SHOWN_LANGUAGES = 20, 20
@@ -31,6 +32,7 @@ def render(stats: dict[str, Any], settings: dict[str, Any], examples: Examples, 
         _tiles(stats),
         _section("The funnel", _funnel(stats["funnel"])),
         _section("Pages of the crawl", _pages(stats["pages"])) if stats["pages"] else "",
+        _section("Damaged archives", _damage(stats["archives"])) if stats["archives"]["lost_records"] else "",
         _section("Drops, with examples", _drops(stats["funnel"], examples)),
         _section("Similarity of caption and image", _scores(stats["scores"], settings)),
         _section("Images", _images(stats)),
@@ -111,6 +113,10 @@ def _funnel(steps: Sequence[dict[str, Any]]) -> str:
 def _pages(outcomes: dict[str, int]) -> str:
     chart = bar_chart({reason or "read": n for reason, n in outcomes.items()}, "pages by outcome")
     return f'<div class="scroll">{chart}</div>'
+
+
+def _damage(lost: dict[str, int]) -> str:
+    return f"<p>{lost_text(**lost)} bytes were lost; <code>candidates/pages-*.parquet</code> says where.</p>"
 
 
 def _drops(steps: Sequence[dict[str, Any]], examples: Examples) -> str:

@@ -22,6 +22,7 @@ Step = dict[str, Any]
 def collect_stats(run: str, name: str = "main") -> dict[str, Any]:
     """Everything that the report shows of a run. Stages that are not done yet are left out."""
     stats: dict[str, Any] = {"name": name, "funnel": funnel(run, name), "pages": page_outcomes(run)}
+    stats["archives"] = archive_losses(run)
     stats |= image_facts(run)
     stats |= selection_facts(run, name)
     stats["shards"] = shard_table(run, name)
@@ -130,6 +131,12 @@ def merge_faults(run: str) -> list[str]:
 def page_outcomes(run: str) -> dict[str, int]:
     """Pages of our own crawl by reason; "" is read."""
     return dict(Counter(row["reason"] for row in read_columns(run, run_dir.PAGES, ["reason"])).most_common())
+
+
+def archive_losses(run: str) -> dict[str, int]:
+    """What damage to WARC files cost: {"lost_bytes", "lost_records"}, both 0 where they were whole."""
+    counts = (Manifests(run).read("collect") or {}).get("counts", {})
+    return {name: counts.get(name, 0) for name in ("lost_bytes", "lost_records")}
 
 
 def image_facts(run: str) -> dict[str, Any]:

@@ -27,3 +27,8 @@ def reasons_text(rejects: dict[str, int]) -> str:
     shown = [f"{reason} {n:,}" for reason, n in ordered[:SHOWN_REASONS]]
     rest = sum(n for _, n in ordered[SHOWN_REASONS:])
     return ", ".join([*shown, f"other {rest:,}"] if rest else shown)
+
+
+def lost_text(lost_bytes: int, lost_records: int) -> str:
+    """What damage to archives cost, as words."""
+    return f"about {lost_records:,} {'record' if lost_records == 1 else 'records'}, {lost_bytes:,}"

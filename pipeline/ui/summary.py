@@ -7,7 +7,7 @@ from rich.console import Console
 
 from pipeline.logs import ToWhoeverReads
 from pipeline.report.report import read_stats
-from pipeline.report.tables import funnel_table
+from pipeline.report.tables import funnel_table, lost_text
 from transforms import run_dir, storage
 
 
@@ -19,6 +19,9 @@ def print_summary(run: str, name: str, complete: bool) -> None:
     stats = read_stats(run)
     if stats is not None:
         console.print(funnel_table(stats))
+        lost = stats.get("archives", {})  # a run of an older version has no such figures
+        if lost.get("lost_records"):
+            console.print(f"archives are damaged: {lost_text(**lost)} bytes were lost", highlight=False)
     for label, path in paths_of(run, name):
         console.print(f"{label:<9} {path}", highlight=False, soft_wrap=True)
 

@@ -91,7 +91,9 @@ def read_warc_unit(
         if entry.kind == "page":
             yield from read_page_entry(unit, place, entry, settings, web, identify)
         elif entry.kind == "problem":
-            yield PageSeen(unit.path, entry.url, 0, str(entry.reason))
+            yield PageSeen(
+                unit.path, entry.url, 0, str(entry.reason), entry.length if entry.members else 0, entry.members
+            )
         elif wants_images:
             _remember(entry, unit, stored, redirects)
     yield from stored.values()

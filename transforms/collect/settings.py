@@ -32,4 +32,5 @@ class CollectSettings(Rules):
     language: LanguageSettings = LanguageSettings()
     max_captions: int = Field(8, ge=1)  # per image; the most frequent ones stay
     judge_early: bool = False  # also apply select's caption and language rules, before any request
+    max_broken: float = operational(0.01, ge=0, le=1)  # share of the archives' bytes that damage may cost
     parts: int = Field(8, ge=1, le=10_000)  # files of candidates/; a part is sorted in memory

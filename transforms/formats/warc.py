@@ -1,6 +1,6 @@
 """WARC files (ISO 28500): reads those of every tool, reads one record by its range, writes ours.
 
-Files that end early or are damaged are read up to the break; the break itself is an entry.
+Files that end early are read up to the break, damaged ones behind it too; each break is an entry with what was lost.
 """
 
 import base64
@@ -11,7 +11,7 @@ import io
 import re
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import BinaryIO, NamedTuple
 
@@ -20,6 +20,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 from filters.reasons import Drop, Reason
 from transforms import storage
 from transforms.formats.content_coding import Decoded, decode_content, unchunk
+from transforms.formats.warc_damage import Gap, gap_behind
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -51,6 +52,7 @@ class WarcEntry(NamedTuple):
     location: str = ""  # of a redirect, as written
     reason: Reason | None = None  # of a problem
     detail: str = ""
+    members: int = 0  # of a break: records that were lost with it
 
 
 class HttpAnswer(NamedTuple):
@@ -62,24 +64,42 @@ class HttpAnswer(NamedTuple):
 
 
 def read_warc(path: str, max_body_bytes: int = MAX_BODY_BYTES) -> Iterator[WarcEntry]:
-    """Pages, images and redirects of a WARC file (plain, .gz or .zst), in its order. Raises StorageError."""
+    """Pages, images and redirects of a WARC file (plain, .gz or .zst), in its order. Raises StorageError.
+
+    Behind damage reading goes on at the next record that can be read; what was lost is an entry with its range.
+    """
     with storage.open_for_reading(path) as file:
         size = file.seek(0, io.SEEK_END)
-        if size == 0:
-            return
         file.seek(0)
         ranged = file.read(4) != _ZSTD_DICTIONARY
-        file.seek(0)
-        before, waiting = -1, _Waiting(-1, None)
-        for found in _records(file, max_body_bytes):
-            if isinstance(found, Drop):
-                yield from waiting.entry(before, size, ranged)
-                yield _problem(found)
-                return
-            yield from waiting.entry(before, found.offset, ranged)
-            before, waiting = waiting.offset, found
+        begin = 0
+        while begin < size:
+            begin = yield from _stretch(file, begin, size, ranged, max_body_bytes)
+
+
+def _stretch(
+    file: BinaryIO, begin: int, size: int, ranged: bool, max_body_bytes: int
+) -> Generator[WarcEntry, None, int]:
+    """The entries from `begin` to the next break, and the break; returns where reading goes on."""
+    file.seek(begin)
+    before, waiting, drop = -1, _Waiting(-1, None), None
+    for found in _records(file, max_body_bytes):
+        if isinstance(found, Drop):
+            drop = found
+            break
+        yield from waiting.entry(before, found.offset, ranged)
+        before, waiting = waiting.offset, found
+    # A file whose dictionary stands at its beginning can only be read from there.
+    gap = gap_behind(file, waiting.offset, begin, size) if ranged else Gap(max(waiting.offset, begin), size, 1)
+    if drop is None and gap.end == size:  # nothing more can be read, or nothing more is there
         yield from waiting.entry(before, size, ranged)
-        yield from _missing_end(file, waiting.offset, size)
+        for problem in _missing_end(file, waiting.offset, size):
+            yield problem._replace(offset=gap.begin, length=size - gap.begin, members=gap.members)
+        return size
+    yield from waiting.entry(before, gap.begin, ranged)  # without a range where its own end is damaged
+    drop = drop or Drop(Reason.ARCHIVE_BROKEN, detail="what stands here is no record")
+    yield _problem(drop)._replace(offset=gap.begin, length=gap.end - gap.begin, members=gap.members)
+    return gap.end
 
 
 class _Waiting(NamedTuple):
@@ -112,7 +132,7 @@ def _records(file: BinaryIO, max_body_bytes: int) -> Iterator[_Waiting | Drop]:
             offset = record.stream_pos
             found = _entry(record, max_body_bytes)
         except (OSError, ValueError) as error:
-            yield Drop(Reason.ARCHIVE_BROKEN, detail=f"{error}; what stands before is read")
+            yield Drop(Reason.ARCHIVE_BROKEN, detail=str(error))
             return
         if isinstance(found, Drop):
             yield found
