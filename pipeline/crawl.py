@@ -91,8 +91,7 @@ def crawl_round(
     targets = parquet.read_all(storage.join(folder, "plan"), f"{round_:04d}-*.parquet", CrawlTarget)
     pages = sum(1 for _ in targets)
     progress.stage(f"crawl, round {round_}", pages, "pages", lambda: pages_done(folder, round_))
-    assert settings.collect.crawl is not None
-    pauses_s = settings.collect.crawl.local_pauses_s
+    pauses_s = (settings.collect.crawl or CrawlSettings()).local_pauses_s
     transform = CrawlRound(run, round_, settings.web, settings.collect.html, pauses_s)
     engine.run(lambda p: p | "Tasks" >> beam.Create(tasks) | transform, "crawl", progress.say, len(tasks))
 

@@ -1,6 +1,7 @@
 """What a person sees while a run works: stage, parts, rate, time left. Plain lines where there is no terminal."""
 
 import contextlib
+import io
 import threading
 import time
 from collections.abc import Callable
@@ -40,15 +41,21 @@ class Progress:
         self.console = console or Console(stderr=True)
         self._watch: _Watch | None = None
         self._log: TextIO | None = None
+        self._published = ""  # where an object store receives the log at the end
 
     def keep_log(self, run: str) -> None:
-        """Append every line to RUN/logs/run.log from now on; nothing where an object store holds the run, whose
-        objects cannot grow. Raises StorageError."""
-        if storage.is_remote(run) or self._log is not None:
+        """Append every line to RUN/logs/run.log from now on; on an object store, whose objects cannot grow, at the
+        end. Raises StorageError."""
+        if self._log is not None:
             return
-        folder = storage.join(run, LOGS)
-        storage.make_folder(folder)
-        self._log = open(storage.join(folder, "run.log"), "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+        path = storage.join(run, LOGS, "run.log")
+        if storage.is_remote(run):
+            self._published, self._log = path, io.StringIO()
+            if storage.exists(path):
+                self._log.write(storage.read_text(path))
+            return
+        storage.make_folder(storage.join(run, LOGS))
+        self._log = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
 
     def stage(
         self, name: str, total: int, unit: str, done: Callable[[], int] | None = None, view: "View | None" = None
@@ -82,6 +89,9 @@ class Progress:
         self.end("done" if error is None else "stopped")
         if error is not None:
             self.note(f"ended by {type(error).__name__}: {error}")
+        if isinstance(self._log, io.StringIO):
+            with contextlib.suppress(FatalError):  # a store that fails ends the run where it matters
+                storage.publish(self._published, self._log.getvalue().encode())
         if self._log is not None:
             self._log.close()
             self._log = None

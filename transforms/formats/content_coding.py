@@ -2,11 +2,11 @@
 
 RFC 9110 (gzip, deflate), RFC 1952 (gzip members), RFC 7932 (br), RFC 8878 and 9659 (zstd), RFC 9112 (chunked).
 
-One policy, that of browsers and, for what is labelled wrongly, kinder:
+One policy, that of browsers:
 
 * a coding that nobody knows is passed over: servers write `utf-8` or `none` there and send the plain body;
-* a body that is plainly HTML or an image stays as it is, whatever its label: archives keep the label of a coding that
-  their crawler has undone, and no coded body begins like that;
+* a live body that is not what its label says is broken; in an archive, what is plainly HTML or an image stays as it is,
+  because archives keep the label of a coding that their crawler has undone;
 * gzip may have several members and zstd several frames, with NULs between and behind the members; other bytes behind
   the last one are ignored;
 * `deflate` means zlib's format, and the bare stream where it is not that.
@@ -70,7 +70,9 @@ class _TakesTooLong(Exception):
     """The budget is used up."""
 
 
-def decode_content(body: bytes, codings: Sequence[str], max_bytes: int, cpu_s: float | None = None) -> Decoded:
+def decode_content(
+    body: bytes, codings: Sequence[str], max_bytes: int, cpu_s: float | None = None, archived: bool = False
+) -> Decoded:
     """Undo `codings` (in the order they were applied) on `body`; at most `max_bytes` of each step are kept.
 
     Broken or cut-off data is BAD_ENCODING, a longer output TOO_MANY_BYTES, both with what came out before.
@@ -86,7 +88,7 @@ def decode_content(body: bytes, codings: Sequence[str], max_bytes: int, cpu_s: f
         if not decoded.data:
             break
         try:
-            decoded = _undo(decoded.data, name, max_bytes, until_s)
+            decoded = _undo(decoded.data, name, max_bytes, until_s, archived)
         except _TakesTooLong:
             return Decoded(b"", Drop(Reason.BAD_ENCODING, None, "takes too long to undo"))
         if decoded.drop is not None:  # what is still coded is of no use to anybody
@@ -100,13 +102,13 @@ def _capped(body: bytes, max_bytes: int) -> Decoded:
     return Decoded(body, None)
 
 
-def _undo(body: bytes, name: str, max_bytes: int, until_s: float | None) -> Decoded:
+def _undo(body: bytes, name: str, max_bytes: int, until_s: float | None, archived: bool) -> Decoded:
     """One coding undone."""
     for coding in _CODINGS[name]:
         decoded = _members(body, name, coding, max_bytes, until_s)
         if decoded.drop is None or decoded.data:
             return decoded
-    if body[:64].lstrip().startswith(_PLAIN):
+    if archived and body[:64].lstrip().startswith(_PLAIN):
         return _capped(body, max_bytes)
     return decoded
 

@@ -307,7 +307,8 @@ def decode_http(answer: HttpAnswer, max_bytes: int) -> Decoded:
     if "chunked" in [coding.strip() for coding in transfer]:
         chunks = unchunk(answer.body)
     codings = [c for c in transfer if c.strip() != "chunked"]
-    decoded = decode_content(chunks.data, header(answer.headers, "content-encoding").split(",") + codings, max_bytes)
+    codings = header(answer.headers, "content-encoding").split(",") + codings
+    decoded = decode_content(chunks.data, codings, max_bytes, archived=True)
     return decoded if decoded.drop is not None else Decoded(decoded.data, chunks.drop)
 
 

@@ -59,8 +59,9 @@ def test_the_cap_itself_is_allowed():
 
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
 @pytest.mark.parametrize("body", [TEXT, b"\xff\xd8\xff\xe0 and so on", b"\x89PNG\r\n\x1a\n and so on"])
-def test_a_body_that_is_decoded_already_stays(name, body):
-    assert decode_content(body, [name], CAP) == (body, None)
+def test_an_archived_body_that_is_decoded_already_stays(name, body):
+    assert decode_content(body, [name], CAP, archived=True) == (body, None)
+    assert decode_content(body, [name], CAP).drop.reason is Reason.BAD_ENCODING
 
 
 @pytest.mark.parametrize("name", ["compress", "utf-8", "none", "", "binary"])
