@@ -45,7 +45,7 @@ PRIMITIVES = (coders.VarIntCoder, coders.StrUtf8Coder, coders.FloatCoder, coders
 # Fields of records that hold a few bytes by their nature; no other field of a record that is shuffled may hold bytes.
 HASHES = {"uid", "id", "phash", "hash", "rank", "key", "better", "best", "lost", "fallen"}
 # Steps that are given bare bytes: ranks of 8 bytes, packed floats.
-BARE = ("score/Combine/Group", "Into shards")
+BARE = ("score/Combine/Group", "One list a bucket", "Into shards")
 # Beam's own counting has no type for what it counts with: numbers, and a dict of them.
 COUNTING = ("/Count", "/CombinePerKey", "/CombinePerKey(CountCombineFn)", "/CombinePerKey(CountCombineFn)/GroupByKey")
 
