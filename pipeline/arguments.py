@@ -7,7 +7,7 @@ from filters.reasons import Reason
 from pipeline.errors import UsageError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-STAGES = ("collect", "fetch", "score", "select", "pack")  # a test holds them against pipeline/stages.py
+STAGES = ("collect", "fetch", "score", "select", "pack")  # a test holds them against pipeline/stages/__init__.py
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from pipeline.demo.settings import DemoSettings
 from pipeline.engines.dataflow import DataflowSettings
 from pipeline.engines.spark import SparkSettings
 from pipeline.errors import UsageError
-from transforms import storage
+from transforms import run_dir, storage
 from transforms.collect.settings import CollectSettings
 from transforms.fetch.settings import FetchSettings
 from transforms.pack.settings import PackSettings
@@ -65,9 +65,7 @@ class Settings(Rules):
                 "select.rules has a score rule, but score.model = none measures nothing: "
                 "name a model or remove the rule"
             )
-        collect = self.collect
-        sources = (collect.crawl, collect.warc, collect.tables, collect.adopt, self.demo)
-        if all(source is None for source in sources):
+        if not self.collect.all_sources() and self.demo is None:
             raise ValueError("collect has no source: give collect.crawl, collect.warc, collect.tables or collect.adopt")
         return self
 
@@ -103,7 +101,7 @@ def load(name: str, overrides: Sequence[str] = (), engine: str | None = None) ->
 
 def load_run(run: str, overrides: Sequence[str] = ()) -> Settings:
     """The settings with which a run directory was made. Raises UsageError."""
-    path = storage.join(run, "run.yaml")
+    path = run_dir.settings_file(run)
     data = read_yaml(path)
     for override in overrides:
         _set(data, override)

@@ -4,16 +4,16 @@ import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from pipeline.manifest import Manifests
+from pipeline.context import Context
+from pipeline.stages.base import Stage
 from transforms import storage
 
 ASKING = ("collect", "fetch")
 LOG = "demo-access.log"
 
 
-def with_seeds(c: Any) -> Any:
+def with_seeds(c: Context) -> Context:
     """The context with the demo's seeds, where there is a demo and a crawl."""
     demo, crawl = c.settings.demo, c.settings.collect.crawl
     if demo is None or crawl is None:
@@ -25,7 +25,7 @@ def with_seeds(c: Any) -> Any:
 
 
 @contextlib.contextmanager
-def serving_demo(c: Any, stages: Sequence[Any], redo: str | None) -> Iterator[Any]:
+def serving_demo(c: Context, stages: Sequence[Stage], redo: str | None) -> Iterator[Context]:
     """The context with the address of the demo's server, which runs while pages or images are missing.
 
     Where `web.connect_to` is set already, a server of the user's own is meant, and none is started.
@@ -58,6 +58,6 @@ def access_log(run: str) -> Iterator[Path]:
             storage.publish(place, path.read_bytes())
 
 
-def asks_the_web(c: Any, stages: Sequence[Any]) -> bool:
-    missing = (s for s in stages if Manifests(c.run).read(s.label(c.name)) is None)
-    return any(s.name in ASKING for s in missing)
+def asks_the_web(c: Context, stages: Sequence[Stage]) -> bool:
+    missing = (stage for stage in stages if c.manifests.read(stage.label(c.name)) is None)
+    return any(stage.name in ASKING for stage in missing)

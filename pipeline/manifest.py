@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from pipeline.errors import UsageError
-from transforms import storage
+from transforms import run_dir, storage
 from transforms.records import SCHEMA_VERSION
 
 URL_IDENTITY = 1
@@ -37,7 +37,7 @@ class Manifests:
     """The `manifest/` folder of a run."""
 
     def __init__(self, run: str) -> None:
-        self._folder = storage.join(run, "manifest")
+        self._folder = run_dir.folder(run, run_dir.MANIFEST)
 
     def read(self, label: str) -> dict[str, Any] | None:
         """The manifest of a finished stage, or None."""

@@ -10,20 +10,23 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.config import Settings, as_yaml, resolved
+from pipeline.context import Context
 from pipeline.demo_web import serving_demo, with_seeds
 from pipeline.engines.engine import Engine, last_line
 from pipeline.errors import RunError, UsageError
 from pipeline.locks import one_at_a_time, only_one
-from pipeline.manifest import Manifests, Stamp, differing_keys
+from pipeline.manifest import Stamp, differing_keys
 from pipeline.preflight import check_before_work
-from pipeline.stages import STAGE_NAMES, STAGES, Context, Stage
+from pipeline.stages import STAGE_NAMES, STAGES
+from pipeline.stages.base import Stage
 from pipeline.ui.progress import Progress
 from transforms import run_dir, storage
 from transforms.coordination import lease
 from transforms.coordination.fatal import FatalError
-from transforms.fetch import plan
+from transforms.crawl.transform import LEASES as CRAWL_LEASES
+from transforms.fetch.plan import LEASES as FETCH_LEASES
 
-LEASES = ("crawl-", plan.LEASES)  # of tasks that ask
+LEASES = (CRAWL_LEASES, FETCH_LEASES)  # of tasks that ask
 VERSIONED = ("apache-beam", "pyarrow", "pillow", "numpy", "torch", "open_clip_torch", "selectolax", "pdqhash")
 
 
@@ -57,7 +60,7 @@ def run_stages(
                 storage.sweep_temporary(run)
             shown.keep_log(run)
             if not keep_settings:
-                storage.publish(storage.join(run, "run.yaml"), as_yaml(settings).encode())
+                storage.publish(run_dir.settings_file(run), as_yaml(settings).encode())
             locked = served._replace(check_lock=check_lock)
             complete = all(do_in_turn(locked, stage, redo=first) for stage in chosen)
     if complete and run_dir.is_selected(run, name):
@@ -76,7 +79,7 @@ def stages_between(first: str, last: str) -> list[Stage]:
 
 def check_refusals(c: Context, stages: list[Stage], redo: str | None) -> None:
     """Find a refusal before anything is written. Raises UsageError naming the keys that differ."""
-    manifests = Manifests(c.run)
+    manifests = c.manifests
     for stage in stages:
         if STAGE_NAMES.index(stage.name) and manifests.read(stage_before(stage).label(c.name)) is None:
             return
@@ -109,7 +112,7 @@ def do_stage(c: Context, stage: Stage, redo: str | None) -> bool:
     if is_current(c, stage, stamp, redo):
         c.progress.say(f"{label}: already done")
         return True
-    manifests = Manifests(c.run)
+    manifests = c.manifests
     manifests.start(label, stamp)
     began = datetime.now(UTC)
     clock = time.monotonic()
@@ -134,7 +137,7 @@ def work(c: Context, stage: Stage) -> bool:
 
 def is_current(c: Context, stage: Stage, stamp: Stamp, redo: str | None) -> bool:
     """Whether a stage is done with these settings and inputs. What is outdated and may be redone is cleared."""
-    manifests = Manifests(c.run)
+    manifests = c.manifests
     label = stage.label(c.name)
     known = manifests.read(label) or manifests.started(label)
     if known is None:

@@ -175,9 +175,9 @@ class Merged(NamedTuple):
 class Unit(NamedTuple):
     """Something that `collect` reads whole: a WARC file or a table."""
 
-    kind: str  # warc | table
+    source: str  # the key of its source in the `collect` section: warc, tables, sources.0
     path: str  # relative to the run directory, or absolute
-    place: int  # its place among the inputs: the first half of every position
+    number: int  # among the inputs, from 0: the first half of every position
 
 
 class Stored(NamedTuple):

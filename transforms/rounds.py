@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from transforms import storage
+from transforms import run_dir, storage
 from transforms.formats import parquet
 from transforms.records import Image, RowNumber
 
@@ -25,7 +25,7 @@ class Request(NamedTuple):
 
 def rounds_of(run: str) -> list[int]:
     """The rounds that a run has begun, the first among them."""
-    names = storage.list_names(_folder(run), "*.json")
+    names = storage.list_names(run_dir.folder(run, run_dir.IMAGES, run_dir.ROUNDS), "*.json")
     return [FIRST, *sorted(int(name.removesuffix(".json")) for name in names)]
 
 
@@ -33,45 +33,29 @@ def read_request(run: str, round_: int) -> Request | None:
     """None for the first round, which asks for the candidates."""
     if round_ == FIRST:
         return None
-    said = json.loads(storage.read_bytes(_request(run, round_)))
+    said = json.loads(storage.read_bytes(run_dir.request(run, round_)))
     return Request(said["kind"], tuple(said["reasons"]))
 
 
 def publish_request(run: str, round_: int, request: Request) -> None:
-    storage.publish(_request(run, round_), json.dumps(request._asdict()).encode(), keep_first=True)
-
-
-def round_of(stem: str) -> int:
-    return int(stem.partition("-")[0])
+    storage.publish(run_dir.request(run, round_), json.dumps(request._asdict()).encode(), keep_first=True)
 
 
 def note_again(run: str, round_: int, stem: str, rows: list[int]) -> None:
     """The rows of an older part that round `round_` asks again."""
     if rows:
-        parquet.write_rows(_again(run, round_, stem), RowNumber, [RowNumber(row) for row in rows])
+        parquet.write_rows(run_dir.superseded_rows(run, round_, stem), RowNumber, [RowNumber(row) for row in rows])
 
 
 def superseded(run: str, stem: str, before: int | None = None) -> set[int]:
     """The rows of a part that a later round asks again; only of rounds before `before`, where that is given."""
-    later = [r for r in rounds_of(run) if r > round_of(stem) and (before is None or r < before)]
-    paths = [path for r in later if storage.exists(path := _again(run, r, stem))]
+    later = [r for r in rounds_of(run) if r > run_dir.round_of(stem) and (before is None or r < before)]
+    paths = [path for r in later if storage.exists(path := run_dir.superseded_rows(run, r, stem))]
     return {number.row for path in paths for number in parquet.read_rows(path, RowNumber)}
 
 
 def live_images(run: str, stem: str, before: int | None = None) -> Iterator[tuple[int, Image]]:
     """The rows of a part that stand, with their numbers in it."""
     gone = superseded(run, stem, before)
-    rows = parquet.read_rows(storage.join(run, "images", f"{stem}.parquet"), Image)
+    rows = parquet.read_rows(run_dir.image_rows(run, stem), Image)
     return ((number, row) for number, row in enumerate(rows) if number not in gone)
-
-
-def _folder(run: str) -> str:
-    return storage.join(run, "images", "rounds")
-
-
-def _request(run: str, round_: int) -> str:
-    return storage.join(_folder(run), f"{round_:04d}.json")
-
-
-def _again(run: str, round_: int, stem: str) -> str:
-    return storage.join(_folder(run), f"{round_:04d}", f"{stem}.parquet")

@@ -18,13 +18,12 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from bench.engines import synth
 from bench.engines.measure import a_b_a_b, say
 from pipeline.demo import __file__ as demo_file
-from pipeline.fetching import count_reasons
 from pipeline.logs import log_errors_only
+from pipeline.stages.fetch import count_reasons
 from transforms import run_dir
 from transforms.collect import merge
 from transforms.collect.language import load_identifier
-from transforms.collect.read import read_unit
-from transforms.collect.settings import CollectSettings, WarcSettings
+from transforms.collect.settings import CollectSettings, WarcSource
 from transforms.collect.transform import MergeCaptions, ReadUnit, WriteParts, by_part, judgements, typed, write_part
 from transforms.collect.transform import reject as reject_of
 from transforms.fetch.settings import FetchSettings
@@ -40,6 +39,7 @@ from transforms.select.passes import PartState, PartUpdate, run_pass, split_into
 from transforms.select.passes import write_part as write_selection
 from transforms.select.settings import SelectSettings
 from transforms.select.transform import Select
+from transforms.sources.base import Reading
 from transforms.web.settings import HostPace, WebSettings
 
 ROUNDS = 5
@@ -96,7 +96,7 @@ Prepared = tuple[Callable[[], Any], Callable[[], Any], Callable[[beam.Pipeline],
 
 
 def warc_settings(paths: list[str]) -> CollectSettings:
-    return CollectSettings(warc=WarcSettings(paths=paths))
+    return CollectSettings(warc=WarcSource(paths=paths))
 
 
 def read_and_judged(units: beam.pvalue.PCollection, settings: CollectSettings, web: WebSettings) -> tuple:
@@ -116,7 +116,8 @@ def plainly_read(units: list[Unit], settings: CollectSettings, web: WebSettings)
     identify = load_identifier(settings.language)
     steps = judgements(settings.url, ())
     for unit in units:
-        for row in read_unit(unit, "/", settings, web, identify):
+        source = settings.all_sources()[unit.source]
+        for row in source.read(unit, unit.path, Reading(settings.html, web, identify)):
             if not isinstance(row, Occurrence):
                 continue
             drops = ((step, judge(row, *rules)) for step, judge, rules in steps)
@@ -131,7 +132,7 @@ def plainly_read(units: list[Unit], settings: CollectSettings, web: WebSettings)
 def read_step(folder: Path, rows: int) -> Iterator[Prepared]:
     paths = synth.write_pages(folder, rows, FILES)
     settings, web = warc_settings(paths), WebSettings()
-    units = [Unit("warc", path, place) for place, path in enumerate(paths)]
+    units = [Unit("warc", path, number) for number, path in enumerate(paths)]
 
     def with_beam() -> None:
         run_local(lambda p: read_and_judged(p | beam.Create(units), settings, web))
@@ -148,7 +149,7 @@ def merge_step(folder: Path, rows: int) -> Iterator[Prepared]:
     """Reading, too, is done on both sides: its own cost is in the ratio of `read`."""
     paths = synth.write_pages(folder, rows, FILES)
     settings, web = warc_settings(paths), WebSettings()
-    units = [Unit("warc", path, place) for place, path in enumerate(paths)]
+    units = [Unit("warc", path, number) for number, path in enumerate(paths)]
 
     def build(pipeline: beam.Pipeline) -> None:
         occurrences, _ = read_and_judged(pipeline | beam.Create(units), settings, web)

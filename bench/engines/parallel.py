@@ -79,7 +79,7 @@ def extraction(folder: Path, occurrences: int) -> Work:
     """WARC files to candidates: all of `collect`."""
     folder.mkdir()
     paths = synth.write_pages(folder, occurrences, FILES)
-    units = [Unit("warc", path, place) for place, path in enumerate(paths)]
+    units = [Unit("warc", path, number) for number, path in enumerate(paths)]
     collect = Collect(str(folder), warc_settings(paths), WebSettings())
     return lambda workers: run_with(workers, lambda p: p | beam.Create(units) | collect)
 

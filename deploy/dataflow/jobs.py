@@ -25,12 +25,14 @@ from apache_beam.transforms.environments import DockerEnvironment
 from rich.console import Console
 
 from pipeline.config import Settings
-from pipeline.crawl import crawl_round
+from pipeline.context import Context
 from pipeline.engines.engine import Engine
-from pipeline.fetching import make_plan
-from pipeline.stages import STAGES, Context
+from pipeline.stages import STAGES
+from pipeline.stages.crawl import crawl_round
+from pipeline.stages.fetch import make_plan
 from pipeline.ui.progress import Progress
 from transforms.coders import RecordCoder
+from transforms.crawl.settings import CrawlSource
 from transforms.rounds import FIRST
 
 LIMIT_BYTES = 10 << 20  # of a job's request; Dataflow refuses larger ones
@@ -75,10 +77,10 @@ def recorded(settings: Settings, run: str, tasks: int, parts: int) -> dict[str, 
     engine = Recorder(settings.engine, ["--dry_run=True"], run)  # else Beam asks the bucket for its rules
     engine.jobs = {}
     with Progress(Console(quiet=True)) as progress:
-        crawl_round(run, 0, list(range(tasks)), settings, engine, progress)
+        context = Context(run, "main", settings, engine, progress)
+        crawl_round(context, settings.collect.crawl or CrawlSource(), 0, list(range(tasks)))
         touch(Path(run, "unplanned/candidates/part-00000.parquet"))
-        make_plan(f"{run}/unplanned", FIRST, parts * 1000, settings, engine, progress)
-        context = Context(run, "main", settings, engine, progress, (0, 1))
+        make_plan(context._replace(run=f"{run}/unplanned"), FIRST, parts * 1000)
         for stage in STAGES:
             lay_out(Path(run), tasks, parts)
             stage.work(context)

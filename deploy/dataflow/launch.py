@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.config import EngineSettings, Settings, load
+from pipeline.context import Context
 from pipeline.engines.engine import Engine
 from pipeline.errors import PairmillError, UsageError
-from pipeline.fetching import make_plan
 from pipeline.manifest import Manifests
 from pipeline.run import run_stages
 from pipeline.stages import STAGE_NAMES
+from pipeline.stages.fetch import make_plan
 from pipeline.ui.progress import Progress
 from transforms import storage
 from transforms.coordination.fatal import FatalError
@@ -94,9 +95,9 @@ def check_ready(run: str, stage: str) -> None:
 
 def plan_here(run: str, settings: Settings) -> None:
     """Who fetches what is a small pipeline of its own: it runs in the launcher, once."""
-    rows = Manifests(run).read("collect")["counts"]["candidates"]  # type: ignore[index]
     with Progress() as progress, Engine(EngineSettings(), (), run) as engine:
-        make_plan(run, rounds_of(run)[-1], rows, settings, engine, progress)
+        context = Context(run, "main", settings, engine, progress)
+        make_plan(context, rounds_of(run)[-1], context.finished("collect")["counts"]["candidates"])
 
 
 if __name__ == "__main__":

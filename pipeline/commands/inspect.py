@@ -17,11 +17,12 @@ from filters.robots import parse_robots
 from pipeline import __version__, config
 from pipeline.arguments import add_set
 from pipeline.errors import DataError, UsageError
-from pipeline.fetching import check_contact
-from transforms.collect.encoding import decode_page
-from transforms.collect.html import HtmlSettings, found_captions, read_page
+from pipeline.stages.contact import check_contact
 from transforms.collect.language import load_identifier
 from transforms.coordination.error_boundary import ErrorBoundary
+from transforms.formats.http_headers import first
+from transforms.html.encoding import decode_page
+from transforms.html.page import HtmlSettings, found_captions, read_page
 from transforms.image.process import Processed, process_image
 from transforms.records import Caption
 from transforms.select.rules.base import TextRule
@@ -151,8 +152,7 @@ def page_of(args: argparse.Namespace, settings: config.Settings) -> tuple[bytes,
     answer = ask(args.input, settings, "page")
     if answer.drop is not None:
         raise DataError(f"{args.input}: {answer.drop.reason} {answer.drop.detail}".rstrip())
-    content_type = next((v for n, v in answer.headers if n.lower() == "content-type"), "")
-    return answer.body, content_type, answer.final_url
+    return answer.body, first(answer.headers, "content-type"), answer.final_url
 
 
 def page_rows(body: bytes, content_type: str, url: str, settings: HtmlSettings, echoed: Row) -> Iterator[Row]:

@@ -13,14 +13,13 @@ from filters.url import host_of
 from pipeline import config
 from pipeline.arguments import add_config
 from pipeline.config import Settings, as_yaml
-from pipeline.inputs import seeds_of, table_files, warc_files
+from pipeline.errors import UsageError
 from pipeline.manifest import Manifests
-from pipeline.preflight import check_tables
 from pipeline.stages import STAGES
 from transforms import run_dir, storage
-from transforms.collect.tables import count_table_rows
 from transforms.formats import parquet
 from transforms.records import Candidate
+from transforms.sources.base import SourceError
 
 BYTES_PER_IMAGE = {256: 25_000, 512: 70_000}  # measured on web photographs at quality 95; a rough guide
 SLOWEST_HOSTS = 10
@@ -64,20 +63,18 @@ def stage_state(manifests: Manifests, label: str) -> str:
 
 
 def sources_of(settings: Settings) -> dict[str, Any]:
-    sources: dict[str, Any] = {}
+    """What each source shows of itself. Raises UsageError where one cannot be read."""
+    shown: dict[str, Any] = {}
     if settings.demo is not None:
-        sources["demo"] = f"a generated web of about {settings.demo.pages} pages on loopback"
-    elif settings.collect.crawl is not None:
-        sources["seeds"] = seeds_of(settings)
-        sources["max_pages"] = settings.collect.crawl.max_pages
-    if settings.collect.warc is not None:
-        sources["warc_files"] = len(warc_files(settings))
-    if settings.collect.tables is not None:
-        check_tables(settings)
-        files = table_files(settings)
-        sources["table_files"] = len(files)
-        sources["table_rows"] = sum(count_table_rows(path, settings.collect.tables) for path in files)
-    return sources
+        shown["demo"] = f"a generated web of about {settings.demo.pages} pages on loopback"
+    for key, source in settings.collect.all_sources().items():
+        if key == "crawl" and settings.demo is not None:
+            continue  # of the demo's web, whose server names the seeds
+        try:
+            shown |= source.overview()
+        except SourceError as error:
+            raise UsageError(str(error)) from error
+    return shown
 
 
 def slowest_hosts(run: str, settings: Settings) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def parts_of(run: str, stage: str, label: str) -> dict[str, Any]:
     names = run_dir.part_stems(run, folder)
     row: dict[str, Any] = {"parts_done": len(names), "parts": total}
     if names:
-        began = storage.modified_s(storage.join(run, "manifest", f"{label}.started.json"))
+        began = storage.modified_s(storage.join(run, run_dir.MANIFEST, f"{label}.started.json"))
         rate = len(names) / max(time.time() - began, 0.001)
         row |= {"parts_per_s": round(rate, 4), "left_s": round((total - len(names)) / rate, 1)}
     return row
@@ -72,7 +72,7 @@ def parts_of(run: str, stage: str, label: str) -> dict[str, Any]:
 
 def planned_parts(run: str) -> int | None:
     """Of all rounds that are planned."""
-    folder = storage.join(run, run_dir.IMAGES, "plan")
+    folder = storage.join(run, run_dir.IMAGES, run_dir.PLAN)
     plans = [json.loads(storage.read_bytes(storage.join(folder, n))) for n in storage.list_names(folder, "*.json")]
     return sum(plan["parts"] for plan in plans) if plans else None
 

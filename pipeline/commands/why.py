@@ -14,7 +14,7 @@ from pipeline.arguments import add_run, check_run, selection_name
 from transforms import run_dir, storage
 from transforms.formats import parquet
 from transforms.records import Candidate, CrawlPage, Image, Reject, Score, Selected
-from transforms.rounds import round_of
+from transforms.run_dir import round_of
 
 MAX_NEAREST, MAX_LOOKED_AT = 5, 20_000
 
@@ -121,7 +121,7 @@ def scored(run: str, uid: bytes) -> Iterator[Event]:
 
 
 def selected(run: str, uid: bytes, name: str) -> Iterator[Event]:
-    for row in rows_of(run, storage.join("selection", name), Selected, uid):
+    for row in rows_of(run, run_dir.selection(name), Selected, uid):
         if row["kept"]:
             ids = [i.hex() for i in row["caption_ids"]]
             yield Event("select", "kept", {"selection": name, "caption_ids": ids, "similarity": row["similarity"]})
@@ -134,7 +134,7 @@ def packed(run: str, uid: bytes, name: str) -> Iterator[Event]:
     for shard in storage.list_names(folder, "*.parquet"):
         mine = ds.field("uid") == uid.hex()
         for row in parquet.rows_where(storage.join(folder, shard), mine, ["key", "caption"]):
-            tar = storage.join("shards", name, shard.removesuffix(".parquet") + ".tar")
+            tar = storage.join(run_dir.shards(name), shard.removesuffix(".parquet") + ".tar")
             yield Event("pack", "in a shard", {"tar": tar, "key": row["key"], "caption": row["caption"]})
 
 

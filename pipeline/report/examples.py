@@ -33,7 +33,7 @@ def find_examples(run: str, name: str) -> Examples:
     for row in read_columns(run, run_dir.REJECTS, ["uid", "step", "url", "caption", "reason", "value", "detail"]):
         _offer(found, ("collect", row["step"], row["reason"]), row, row["caption"])
     columns = ["uid", "step", "url", "kept", "reason", "value", "detail"]
-    for row in read_columns(run, storage.join("selection", name), columns):
+    for row in read_columns(run, run_dir.selection(name), columns):
         if not row["kept"]:
             stage = "fetch" if row["step"] == "fetch" else "select"
             _offer(found, (stage, row["step"], row["reason"]), row, "")

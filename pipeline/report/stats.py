@@ -86,7 +86,7 @@ def _merge_step(occurrences: int, candidates: int) -> Step:
 def select_funnel(run: str, name: str, labels: Sequence[str]) -> list[Step]:
     drops: dict[str, Counter[str]] = {}
     kept = 0
-    for row in read_columns(run, storage.join("selection", name), ["step", "reason", "kept"]):
+    for row in read_columns(run, run_dir.selection(name), ["step", "reason", "kept"]):
         kept += row["kept"]
         if not row["kept"]:
             drops.setdefault(row["step"], Counter())[row["reason"]] += 1
@@ -169,7 +169,7 @@ def host_text(url: str) -> str:
 def selection_facts(run: str, name: str) -> dict[str, Any]:
     """Scores of kept and dropped pairs; languages and lengths of the kept captions."""
     scores: dict[str, Counter[str]] = {"kept": Counter(), "dropped": Counter()}
-    for row in read_columns(run, storage.join("selection", name), ["kept", "similarity"]):
+    for row in read_columns(run, run_dir.selection(name), ["kept", "similarity"]):
         if row["similarity"] is not None:
             place = row["similarity"] // SCORE_STEP * SCORE_STEP
             scores["kept" if row["kept"] else "dropped"][f"{place:.2f}"] += 1
@@ -177,7 +177,7 @@ def selection_facts(run: str, name: str) -> dict[str, Any]:
     lengths: Counter[int] = Counter()
     captions: Counter[int] = Counter()
     licences: Counter[str] = Counter()
-    for row in read_columns(run, storage.join("shards", name), ["language", "text", "captions"]):
+    for row in read_columns(run, run_dir.shards(name), ["language", "text", "captions"]):
         languages[row["language"]] += 1
         lengths[len(row["text"]) // LENGTH_STEP * LENGTH_STEP] += 1
         captions[len(row["captions"])] += 1

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from filters.reasons import Drop, Reason
 from pipeline import config
-from pipeline.crawl import committed_names, crawl, frontier_tasks, in_turn, write_frontier
+from pipeline.context import Context
 from pipeline.engines.engine import Engine
+from pipeline.stages.crawl import committed_names, crawl, frontier_tasks, in_turn, write_frontier
 from pipeline.ui.progress import Progress
-from transforms.collect.frontier import CrawlSettings
+from transforms.crawl.settings import CrawlSource
 from transforms.formats import parquet
 from transforms.records import CrawlPage, CrawlTarget
 from transforms.web.parts import NetworkTrouble
@@ -77,7 +78,7 @@ def run_crawl(run: Path, server: RawServer, web=(), **changes) -> None:
     }
     settings = config.parse(data, "test")
     with Progress() as progress:
-        crawl(str(run), settings, Engine(settings.engine), progress)
+        crawl(Context(str(run), "main", settings, Engine(settings.engine), progress), settings.collect.crawl)
 
 
 def seen(run: Path) -> dict[str, CrawlPage]:
@@ -134,8 +135,8 @@ def test_a_frontier_that_was_half_written_is_written_again(site, tmp_path):
     plan = tmp_path / "pages/plan"
     (plan / "0001-00003.parquet").write_bytes(b"half")
     run_crawl(tmp_path, site, max_depth=0)
-    assert frontier_tasks(str(tmp_path / "pages"), 1) is None
-    assert frontier_tasks(str(tmp_path / "pages"), 0) is not None
+    assert frontier_tasks(str(tmp_path), 1) is None
+    assert frontier_tasks(str(tmp_path), 0) is not None
 
 
 @pytest.mark.parametrize(("changes", "expected"), [
@@ -220,12 +221,12 @@ def test_hosts_take_turns_and_keep_their_order(found):
 
 def test_a_host_belongs_to_one_task_and_parts_are_bounded(tmp_path):
     urls = [f"http://h{host}.example/{n}" for host in range(9) for n in range(7)]
-    settings = CrawlSettings(tasks=4, pages_per_part=5)
+    settings = CrawlSource(tasks=4, pages_per_part=5)
     tasks = write_frontier(str(tmp_path), 3, urls, settings)
     assert frontier_tasks(str(tmp_path), 3) == tasks
     owners: dict[str, set[str]] = {}
     rows = 0
-    for path in sorted((tmp_path / "plan").glob("0003-*.parquet")):
+    for path in sorted((tmp_path / "pages/plan").glob("0003-*.parquet")):
         targets = list(parquet.read_rows(str(path), CrawlTarget))
         rows += len(targets)
         parts = [target.part for target in targets]
@@ -239,6 +240,6 @@ def test_a_host_belongs_to_one_task_and_parts_are_bounded(tmp_path):
 
 def test_a_frontier_does_not_follow_the_order_of_arrival(tmp_path, digest_of_folder):
     urls = [f"http://h{n % 5}.example/{n}" for n in range(40)]
-    write_frontier(str(tmp_path / "a"), 0, urls, CrawlSettings())
-    write_frontier(str(tmp_path / "b"), 0, reversed(urls), CrawlSettings())
+    write_frontier(str(tmp_path / "a"), 0, urls, CrawlSource())
+    write_frontier(str(tmp_path / "b"), 0, reversed(urls), CrawlSource())
     assert digest_of_folder(tmp_path / "a") == digest_of_folder(tmp_path / "b")

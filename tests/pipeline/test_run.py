@@ -8,12 +8,14 @@ import pytest
 from helpers.command import Started, demo_words, pairmill
 
 from pipeline import config, locks
+from pipeline.context import Context
 from pipeline.engines.engine import Engine
 from pipeline.errors import DataError, UsageError
-from pipeline.fetching import check_guards
 from pipeline.manifest import Stamp
 from pipeline.run import has_grown, refusal, run_stages, stages_between
-from pipeline.stages import STAGES, Context, collect_stamp
+from pipeline.stages import STAGES
+from pipeline.stages.collect import stamp as collect_stamp
+from pipeline.stages.fetch import check_guards
 from pipeline.ui.progress import Progress
 from transforms import storage
 from transforms.fetch.commit import Memory, Spool

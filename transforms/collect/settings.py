@@ -1,32 +1,58 @@
 """Settings of the `collect` section."""
 
-from typing import Literal
+from functools import cached_property
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_serializer, model_validator
 
 from filters.rules import Rules, operational
 from filters.url import UrlRules
-from transforms.collect.adopt import AdoptSettings
-from transforms.collect.frontier import CrawlSettings
-from transforms.collect.html import HtmlSettings
 from transforms.collect.language import LanguageSettings
-from transforms.collect.tables import TableSettings
+from transforms.crawl.settings import CrawlSource
+from transforms.html.page import HtmlSettings
+from transforms.outside import class_named, validated
+from transforms.sources.adopt import AdoptSource
+from transforms.sources.base import CandidateSource
+from transforms.sources.tables import TableSource
+from transforms.sources.warc import WarcSource
 
 
-class WarcSettings(Rules):
-    """WARC files as a source: Common Crawl's, ours, or any other tool's."""
+class OutsideSource(Rules):
+    """A source whose class a configuration names, `source: "module:Class"`, with the fields of that class beside it."""
 
-    paths: list[str] = operational(min_length=1)  # files or globs
-    images: Literal["ignore", "prefer", "only"] = "ignore"  # take images from the archive; "only" asks nobody
+    source: str = Field(pattern=r"^[\w.]+:\w+$")
+    settings: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fields_beside_the_name(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {"source": value.get("source"), "settings": {k: v for k, v in value.items() if k != "source"}}
+
+    @model_validator(mode="after")
+    def _is_there(self) -> "OutsideSource":
+        assert self.loaded is not None
+        return self
+
+    @model_serializer
+    def _as_written(self) -> dict[str, Any]:
+        return {"source": self.source, **self.settings}
+
+    @cached_property
+    def loaded(self) -> CandidateSource:
+        """The source itself. Raises ValueError that says what is wrong and what to do."""
+        return validated(class_named(self.source, "source", (CandidateSource,)), self.source, self.settings)
 
 
 class CollectSettings(Rules):
     """Where pages and tables come from, and what is read out of them. At least one source."""
 
-    crawl: CrawlSettings | None = None
-    warc: WarcSettings | None = None
-    tables: TableSettings | None = None
-    adopt: AdoptSettings | None = None
+    crawl: CrawlSource | None = None
+    warc: WarcSource | None = None
+    tables: TableSource | None = None
+    adopt: AdoptSource | None = None
+    sources: tuple[OutsideSource, ...] = ()
     html: HtmlSettings = HtmlSettings()
     url: UrlRules = UrlRules()
     language: LanguageSettings = LanguageSettings()
@@ -34,3 +60,9 @@ class CollectSettings(Rules):
     judge_early: bool = False  # also apply select's caption and language rules, before any request
     max_broken: float = operational(0.01, ge=0, le=1)  # share of the archives' bytes that damage may cost
     parts: int = Field(8, ge=1, le=10_000)  # files of candidates/; a part is sorted in memory
+
+    def all_sources(self) -> dict[str, CandidateSource]:
+        """Every source that is given, by its key, in the order in which they are read."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        own = {name: value for name, value in fields.items() if isinstance(value, CandidateSource)}
+        return own | {f"sources.{number}": outside.loaded for number, outside in enumerate(self.sources)}

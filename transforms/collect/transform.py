@@ -1,6 +1,6 @@
 """Pages and tables to candidates, wired: read, judge, one row an image, write. Logic is in the functions it names."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,21 +12,17 @@ from filters.caption import judge_caption_early
 from filters.contact import redact
 from filters.reasons import Drop, Reason
 from filters.url import UrlRules, judge_url
-from transforms import storage
+from transforms import run_dir, storage
 from transforms.coders import RecordCoder
 from transforms.collect import merge
-from transforms.collect.crawl import crawl_task, round_stem
 from transforms.collect.early import early_judgements
-from transforms.collect.html import HtmlSettings
 from transforms.collect.language import load_identifier
-from transforms.collect.read import read_unit
 from transforms.collect.settings import CollectSettings
-from transforms.coordination.lease import Lease, while_held
 from transforms.formats import parquet
 from transforms.keep import Judgement, Keep
 from transforms.partition import partition_of, stable_bytes
 from transforms.records import Candidate, Merged, Occurrence, PageSeen, Reject, Stored, Unit
-from transforms.web.loop import run_async
+from transforms.sources.base import Reading
 from transforms.web.settings import WebSettings
 
 REJECTS, PAGES, STORED = "rejects", "pages", "stored"
@@ -64,10 +60,10 @@ class Collect(beam.PTransform):
         all_rejects = rejects | "All rejects" >> beam.Flatten()
         parts = self.settings.parts
         return (
-            candidates | "Write candidates" >> WriteParts(self.run, "candidates", "part", Candidate, parts),
+            candidates | "Write candidates" >> WriteParts(self.run, run_dir.CANDIDATES, "part", Candidate, parts),
             typed(read[PAGES], PageSeen)
-            | "Write pages" >> WriteParts(self.run, "candidates", "pages", PageSeen, parts),
-            all_rejects | "Write rejects" >> WriteParts(self.run, "rejects", "part", Reject, parts),
+            | "Write pages" >> WriteParts(self.run, run_dir.CANDIDATES, "pages", PageSeen, parts),
+            all_rejects | "Write rejects" >> WriteParts(self.run, run_dir.REJECTS, "part", Reject, parts),
         )
 
 
@@ -83,15 +79,17 @@ class ReadUnit(beam.DoFn):
     def __init__(self, run: str, settings: CollectSettings, web: WebSettings) -> None:
         self._run, self._settings, self._web = run, settings, web
         self._shared = Shared()
-        self._identify: Callable[[str], tuple[str, float]] | None = None
+        self._reading: Reading | None = None
 
     def setup(self) -> None:
-        self._identify = self._shared.acquire(lambda: load_identifier(self._settings.language))
+        identify = self._shared.acquire(lambda: load_identifier(self._settings.language))
+        self._reading = Reading(self._settings.html, self._web, identify)
 
     def process(self, unit: Unit) -> Iterable[Any]:
-        assert self._identify is not None
+        assert self._reading is not None
+        source = self._settings.all_sources()[unit.source]
         tags = {Reject: REJECTS, PageSeen: PAGES, Stored: STORED}
-        for row in read_unit(unit, self._run, self._settings, self._web, self._identify):
+        for row in source.read(unit, storage.join(self._run, unit.path), self._reading):
             tag = tags.get(type(row))
             yield row if tag is None else TaggedOutput(tag, row)
 
@@ -226,32 +224,3 @@ def write_part(part: int, rows: Iterable[Any], folder: str, prefix: str, record:
     ordered = sorted(rows, key=lambda row: (row.uid, repr(row)) if hasattr(row, "uid") else (b"", repr(row)))
     parquet.write_rows(storage.join(folder, f"{prefix}-{part:05d}.parquet"), record, ordered)
     return len(ordered)
-
-
-class CrawlRound(beam.PTransform):
-    """Task numbers of one crawl round to committed parts of `pages/`."""
-
-    def __init__(
-        self, run: str, round_: int, web: WebSettings, html: HtmlSettings, local_pauses_s: Sequence[float]
-    ) -> None:
-        super().__init__()
-        self.run, self.round, self.web, self.html, self.local_pauses_s = run, round_, web, html, local_pauses_s
-
-    def expand(self, tasks: PCollection) -> PCollection:
-        return (
-            tasks
-            | "Spread tasks" >> beam.Reshuffle()
-            | "Crawl" >> beam.Map(run_crawl_task, self.run, self.round, self.web, self.html, self.local_pauses_s)
-        )
-
-
-def run_crawl_task(
-    task: int, run: str, round_: int, web: WebSettings, html: HtmlSettings, local_pauses_s: Sequence[float]
-) -> int:
-    """Two attempts at one task, of which an engine may think that one is dead, never ask at the same time."""
-    name = f"crawl-{round_stem(round_, task)}"
-
-    def attempt(lease: Lease) -> int:
-        return run_async(crawl_task(run, round_, task, web, html, local_pauses_s, lease.check)).parts
-
-    return while_held(run, name, web.lease_s, attempt)

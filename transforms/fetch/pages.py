@@ -6,9 +6,9 @@ from itertools import groupby
 
 from filters.reasons import Drop
 from filters.url import host_of
-from transforms import storage
+from transforms import run_dir, storage
 from transforms.coordination.lease import while_held
-from transforms.fetch.plan import LEASES, stem
+from transforms.fetch.plan import LEASES
 from transforms.formats import parquet
 from transforms.partition import task_of
 from transforms.records import Candidate, PageRule, PlanRow
@@ -41,10 +41,10 @@ def other_owner(candidate: Candidate, tasks: int, web: WebSettings) -> int | Non
 
 def judge_pages(task: int, rows: Iterable[PlanRow], run: str, round_: int, web: WebSettings) -> Iterator[PlanRow]:
     """Rows with their page's verdict. `rows` are read twice. Raises StorageError, LeaseLost."""
-    path = storage.join(run, "images", "pages", f"{stem(round_, task)}.parquet")
+    path = run_dir.page_rules(run, round_, task)
     if not storage.exists(path):
         urls = {page_of(row.candidate) for row in rows}
-        rules = while_held(run, f"{LEASES}pages-{stem(round_, task)}", web.lease_s,
+        rules = while_held(run, f"{LEASES}pages-{run_dir.stem_of(round_, task)}", web.lease_s,
                            lambda lease: run_async(ask_pages(urls, web, lease.check)))  # fmt: skip
         parquet.write_rows(path, PageRule, rules, keep_first=True)
     known = {rule.page_url: rule for rule in parquet.read_rows(path, PageRule)}

@@ -45,8 +45,3 @@ def in_turn(queues: list[Iterator[PlanRow]]) -> Iterator[PlanRow]:
                 yield row
                 left.append(queue)
         queues = left
-
-
-def stem(round_: int, task: int, part: int | None = None) -> str:
-    """The common name of a part's files: `0000-00002-00013`; without `part`, the task's plan."""
-    return f"{round_:04d}-{task:05d}" + ("" if part is None else f"-{part:05d}")

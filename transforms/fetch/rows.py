@@ -7,6 +7,7 @@ from filters.reasons import Drop, Reason
 from filters.url import host_of
 from transforms.fetch.adopted import read_failure
 from transforms.fetch.again import judge_refreshed
+from transforms.formats.http_headers import values_of
 from transforms.image.process import Processed
 from transforms.records import Candidate, FetchLog, Image
 from transforms.web.client import Answer, no_answer
@@ -37,7 +38,7 @@ def failed_elsewhere(candidate: Candidate) -> Fetched:
 
 
 def _header(answer: Answer, name: str) -> str | None:
-    values = [value for header, value in answer.headers if header.lower() == name]
+    values = values_of(answer.headers, name)
     return ", ".join(values) if values else None
 
 

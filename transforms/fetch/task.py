@@ -4,12 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import groupby
 
-from transforms import storage
+from transforms import run_dir
 from transforms.coordination.lease import Lease
 from transforms.fetch.again import standing_before
 from transforms.fetch.commit import Memory, Spool, commit_part, is_committed
 from transforms.fetch.download import Fetcher
-from transforms.fetch.plan import stem
 from transforms.fetch.rows import Fetched, is_ours, standing
 from transforms.fetch.settings import FetchSettings
 from transforms.formats import parquet
@@ -36,9 +35,11 @@ async def fetch_task(
 
     Raises LeaseLost, NetworkTrouble, StorageError where the disk gives up.
     """
-    folder = storage.join(run, "images")
-    plan = parquet.read_rows(storage.join(folder, "plan", f"{stem(round_, task)}.parquet"), PlanRow, BATCH_ROWS)
-    parts = (Part(stem(round_, task, part), list(rows)) for part, rows in groupby(plan, key=lambda row: row.part))
+    folder = run_dir.folder(run, run_dir.IMAGES)
+    plan = parquet.read_rows(run_dir.fetch_plan(run, round_, task), PlanRow, BATCH_ROWS)
+    parts = (
+        Part(run_dir.stem_of(round_, task, part), list(rows)) for part, rows in groupby(plan, key=lambda row: row.part)
+    )
     decoders = DecodeQueue(shared_pool(fetch.decoders, fetch.image.model_dump_json()))
     with ThreadPoolExecutor(THREADS) as threads:
         may_ask = lease.check if lease else None

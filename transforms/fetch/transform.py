@@ -7,11 +7,11 @@ import apache_beam as beam
 
 import transforms.coders  # noqa: F401 - registers the record coders
 from filters.url import host_of
-from transforms import storage
+from transforms import run_dir
 from transforms.coordination.lease import while_held
 from transforms.fetch.again import rows_again
 from transforms.fetch.pages import judge_pages, other_owner
-from transforms.fetch.plan import LEASES, plan_rows, start_of, stem, unplanned
+from transforms.fetch.plan import LEASES, plan_rows, start_of, unplanned
 from transforms.fetch.settings import FetchSettings
 from transforms.fetch.task import TaskResult, fetch_task
 from transforms.formats import parquet
@@ -97,14 +97,14 @@ def owned(row: PlanRow, tasks: int) -> tuple[int, PlanRow]:
 
 
 def write_plan(task: int, rows: Iterable[PlanRow], run: str, round_: int, settings: FetchSettings) -> str:
-    path = storage.join(run, "images", "plan", f"{stem(round_, task)}.parquet")
+    path = run_dir.fetch_plan(run, round_, task)
     parquet.write_rows(path, PlanRow, plan_rows(rows, settings.rows_per_part))
     return path
 
 
 def run_task(task: int, run: str, round_: int, settings: FetchSettings, web: WebSettings, tasks: int = 1) -> TaskResult:
     """Two attempts at one task, of which an engine may think that one is dead, never ask at the same time."""
-    name = f"{LEASES}{stem(round_, task)}"
+    name = f"{LEASES}{run_dir.stem_of(round_, task)}"
     return while_held(
         run, name, web.lease_s, lambda lease: run_async(fetch_task(run, round_, task, settings, web, lease, tasks))
     )

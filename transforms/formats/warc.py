@@ -20,9 +20,8 @@ from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 from filters.reasons import Drop, Reason
 from transforms import storage
 from transforms.formats.content_coding import Decoded, decode_content, unchunk
+from transforms.formats.http_headers import Headers, first, joined, parse_fields
 from transforms.formats.warc_damage import Gap, gap_behind
-
-Headers = tuple[tuple[str, str], ...]
 
 MAX_BODY_BYTES = 64 << 20  # of one page or image, as stored and as decoded; Common Crawl cuts at 1 MiB
 HTML_TYPES = ("text/html", "application/xhtml+xml")
@@ -246,40 +245,20 @@ def parse_http(block: bytes) -> HttpAnswer | None:
     """Status, headers and stored body of an HTTP answer, as leniently as browsers read it; None where it is none."""
     end = _HEAD_END.search(block)
     head, body = (block[: end.start()], block[end.end() :]) if end else (block, b"")
-    first, *lines = head.split(b"\n")
-    status = _STATUS.match(first)
+    start, *lines = head.split(b"\n")
+    status = _STATUS.match(start)
     if status is None:
         return None
-    headers: list[tuple[str, str]] = []
-    for line in lines:
-        if line[:1] in b" \t" and headers:  # folded, an old form
-            headers[-1] = (headers[-1][0], f"{headers[-1][1]} {_header_text(line)}")
-            continue
-        name, colon, value = line.partition(b":")
-        if colon and name.strip():
-            headers.append((_header_text(name), _header_text(value)))
-    return HttpAnswer(int(status.group(1)), tuple(headers), body)
-
-
-def _header_text(value: bytes) -> str:
-    try:
-        return value.strip().decode("utf-8")
-    except UnicodeDecodeError:
-        return value.strip().decode("latin-1")
-
-
-def header(headers: Iterable[tuple[str, str]], name: str) -> str:
-    """The values of a header, joined by ", "; "" where it is missing. `name` in lower case."""
-    return ", ".join(value for key, value in headers if key.lower() == name)
+    return HttpAnswer(int(status.group(1)), parse_fields(lines), body)
 
 
 def _judge_answer(url: str, answer: HttpAnswer, max_body_bytes: int) -> WarcEntry | None:
-    location = header(answer.headers, "location")
+    location = first(answer.headers, "location")
     if answer.status in REDIRECTS and location:
         return WarcEntry("redirect", url, headers=answer.headers, location=location)
     if answer.status != 200:
         return None
-    content_type = next((v for k, v in answer.headers if k.lower() == "content-type"), "")
+    content_type = first(answer.headers, "content-type")
     kind = content_type.partition(";")[0].strip().lower()
     if kind.startswith("image/"):
         return WarcEntry("image", url, content_type, answer.headers)
@@ -303,11 +282,11 @@ def _page(url: str, content_type: str, headers: Headers, decoded: Decoded) -> Wa
 def decode_http(answer: HttpAnswer, max_bytes: int) -> Decoded:
     """The payload of a stored answer: chunks and codings undone, at most `max_bytes` of it."""
     chunks = Decoded(answer.body, None)
-    transfer = header(answer.headers, "transfer-encoding").lower().split(",")
+    transfer = joined(answer.headers, "transfer-encoding").lower().split(",")
     if "chunked" in [coding.strip() for coding in transfer]:
         chunks = unchunk(answer.body)
     codings = [c for c in transfer if c.strip() != "chunked"]
-    codings = header(answer.headers, "content-encoding").split(",") + codings
+    codings = joined(answer.headers, "content-encoding").split(",") + codings
     decoded = decode_content(chunks.data, codings, max_bytes, archived=True)
     return decoded if decoded.drop is not None else Decoded(decoded.data, chunks.drop)
 

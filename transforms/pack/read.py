@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from transforms import storage
+from transforms import run_dir
 from transforms.formats import parquet
 from transforms.pack.shuffle import rank_of
 from transforms.records import Image, Sample, Selected
@@ -27,4 +27,4 @@ def sample_of(selected: Selected, image: Image, seed: int) -> Sample:
 
 
 def _selected(run: str, name: str, part: str) -> Iterator[Selected]:
-    return parquet.read_rows(storage.join(run, "selection", name, f"{part}.parquet"), Selected)
+    return parquet.read_rows(run_dir.selected_rows(run, name, part), Selected)

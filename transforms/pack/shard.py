@@ -8,7 +8,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms import storage
+from transforms import run_dir, storage
 from transforms.formats.tar import TarWriter
 from transforms.records import SCHEMA_VERSION, Caption, Sample
 
@@ -81,7 +81,7 @@ def _add(tar: TarWriter, sample: Sample, run: str) -> dict[str, Any]:
     assert image.tar is not None
     assert image.offset is not None
     assert image.length is not None
-    data = storage.read_range(storage.join(run, "images", image.tar), image.offset, image.length)
+    data = storage.read_range(run_dir.image_tar(run, image.tar), image.offset, image.length)
     row = shard_row(sample, data)
     tar.add(f"{image.key}.{extension_of(data)}", data)
     tar.add(f"{image.key}.txt", row["caption"].encode())

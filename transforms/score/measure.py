@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image as Picture
 
 from trainer.model import Clip
-from transforms import storage
+from transforms import run_dir, storage
 from transforms.formats import parquet
 from transforms.records import Image, Score
 from transforms.score.settings import ScoreSettings
@@ -20,15 +20,15 @@ from transforms.score.settings import ScoreSettings
 
 def score_part(run: str, stem: str, clip: Clip, settings: ScoreSettings) -> int:
     """Write `scores/<stem>.parquet`; returns the number of scores. Raises StorageError."""
-    rows = list(parquet.read_rows(storage.join(run, "images", f"{stem}.parquet"), Image))
+    rows = list(parquet.read_rows(run_dir.image_rows(run, stem), Image))
     images = [row for row in rows if row.status == "success"]
     pictures = embed_images(run, images, clip, settings.batch_images)  # (images, dim)
     texts = embed_texts([c.text for i in images for c in i.captions], clip, settings.batch_texts)  # (captions, dim)
     scores = list(_scores(images, pictures, texts, settings.label))
     if settings.embeddings:
-        _publish_array(storage.join(run, "scores", f"{stem}.image.npy"), pictures)
-        _publish_array(storage.join(run, "scores", f"{stem}.text.npy"), texts)
-    parquet.write_rows(storage.join(run, "scores", f"{stem}.parquet"), Score, scores)
+        _publish_array(run_dir.embeddings(run, stem, "image"), pictures)
+        _publish_array(run_dir.embeddings(run, stem, "text"), texts)
+    parquet.write_rows(run_dir.score_rows(run, stem), Score, scores)
     return len(scores)
 
 
@@ -67,7 +67,7 @@ def read_picture(run: str, image: Image) -> Picture.Image:
     assert image.tar is not None
     assert image.offset is not None
     assert image.length is not None
-    data = storage.read_range(storage.join(run, "images", image.tar), image.offset, image.length)
+    data = storage.read_range(run_dir.image_tar(run, image.tar), image.offset, image.length)
     return Picture.open(io.BytesIO(data)).convert("RGB")
 
 

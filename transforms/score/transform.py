@@ -6,7 +6,7 @@ import apache_beam as beam
 from apache_beam.utils.shared import Shared
 
 from trainer.model import Clip, load_clip, set_threads
-from transforms import storage
+from transforms import run_dir, storage
 from transforms.score.measure import score_part
 from transforms.score.settings import ScoreSettings
 
@@ -40,7 +40,7 @@ class ScorePart(beam.DoFn):
         return clip
 
     def process(self, stem: str) -> Iterable[int]:
-        if storage.exists(storage.join(self._run, "scores", f"{stem}.parquet")):
+        if storage.exists(run_dir.score_rows(self._run, stem)):
             return
         assert self._clip is not None
         yield score_part(self._run, stem, self._clip, self._settings)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from filters.reasons import Drop
 from filters.score import is_measured
-from transforms import storage
+from transforms import run_dir, storage
 from transforms.formats import parquet
 from transforms.records import Image, Pair, Score, ScoredCaption, Selected
 from transforms.rounds import live_images
@@ -19,7 +19,7 @@ def read_part(run: str, stem: str) -> Iterator[Pair | Selected]:
 
 def read_scores(run: str, stem: str) -> Mapping[tuple[bytes, bytes], float]:
     """(uid, caption id) → similarity; empty where nothing was scored."""
-    path = storage.join(run, "scores", f"{stem}.parquet")
+    path = run_dir.score_rows(run, stem)
     if not storage.exists(path):
         return {}
     return {(s.uid, s.caption_id): s.similarity for s in parquet.read_rows(path, Score)}

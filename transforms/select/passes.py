@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from filters.reasons import Drop
-from transforms import storage
+from transforms import run_dir
 from transforms.formats import parquet
 from transforms.records import Pair, Selected
 from transforms.select.pairs import best_similarity, dropped, kept, read_part
@@ -87,7 +87,7 @@ def final_rows(run: str, part: str, updates: Iterable[PartUpdate], pass_: Pass, 
 
 def write_part(part: str, updates: Iterable[PartUpdate], run: str, name: str, pass_: Pass, max_captions: int) -> str:
     rows = final_rows(run, part, updates, pass_, max_captions)
-    parquet.write_rows(storage.join(run, "selection", name, f"{part}.parquet"), Selected, rows)
+    parquet.write_rows(run_dir.selected_rows(run, name, part), Selected, rows)
     return part
 
 

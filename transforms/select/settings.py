@@ -1,6 +1,5 @@
 """Settings of the `select` section: an ordered list of rules, each named by its `rule` key."""
 
-import json
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,13 +9,13 @@ from pydantic import (
     Field,
     PlainValidator,
     Tag,
-    ValidationError,
     ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
 
 from filters.rules import Rules
+from transforms.outside import validated
 from transforms.select.rules.base import Rule
 from transforms.select.rules.caption import CaptionStep
 from transforms.select.rules.caption_repetition import RepetitionStep
@@ -58,12 +57,7 @@ def _outside_rule(value: Any, info: ValidationInfo) -> Rule:
     if not isinstance(name, str):
         raise ValueError(f"a rule needs its name: rule: one of {', '.join(built_in())}, or module:Class")
     kind = rule_class(name)
-    try:
-        # Strict models take a list for a tuple from JSON only.
-        return kind.model_validate_json(json.dumps(value)) if info.mode == "json" else kind.model_validate(value)
-    except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, e['loc'])) or name}: {e['msg']}" for e in error.errors()]
-        raise ValueError(f"settings of {name!r}: {'; '.join(wrong)}") from error
+    return validated(kind, name, value) if info.mode == "json" else kind.model_validate(value)
 
 
 _OutsideRule = Annotated[Any, PlainValidator(_outside_rule), WithJsonSchema(OUTSIDE_SCHEMA), Tag(OUTSIDE)]

@@ -16,13 +16,14 @@ from typing import NamedTuple, Protocol
 from filters.reasons import Drop, Reason
 from filters.url import normalise_url
 from transforms.formats.content_coding import ACCEPTED, decode_content
+from transforms.formats.http_headers import Headers, first, joined
 from transforms.web.address import Resolver
 from transforms.web.certificates import authorities
 from transforms.web.curl import Curl, Request
 from transforms.web.failures import drop_of
 from transforms.web.settings import Address, WebSettings
 from transforms.web.target import Target, target_of
-from transforms.web.transfer import Caps, Headers, Transfer
+from transforms.web.transfer import Caps, Transfer
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 LARGE_BODY_BYTES = 1024 * 1024
@@ -202,7 +203,7 @@ class Client:
         if failure is not None:
             return reply._replace(drop=failure)
         reply = reply._replace(bytes_received=len(transfer.body))
-        body, codings = bytes(transfer.body), header(reply.headers, "content-encoding").split(",")
+        body, codings = bytes(transfer.body), joined(reply.headers, "content-encoding").split(",")
         cpu_s = DECODE_SHARE * self._settings.timeouts.total_s
         decode = partial(decode_content, body, codings, wanted.max_bytes, cpu_s)
         if any(codings) and len(body) > OFF_LOOP_BYTES:
@@ -296,7 +297,7 @@ def _request_url(url: str) -> str | Drop:
 
 
 def _redirect_target(reply: Reply) -> str | Drop:
-    location = header(reply.headers, "location")
+    location = first(reply.headers, "location")
     if not location:
         return Drop(Reason.BAD_REDIRECT, None, "no Location")
     target = normalise_url(location, reply.url)
@@ -304,13 +305,3 @@ def _redirect_target(reply: Reply) -> str | Drop:
         return Drop(Reason.BAD_REDIRECT, None, "Location is no url")
     scheme = target.partition(":")[0]
     return target if scheme in SCHEMES else Drop(Reason.BAD_REDIRECT, None, f"to {scheme}:")
-
-
-def header(headers: Headers, name: str) -> str:
-    """All values of a header, joined as RFC 9110 joins them, except for Location, where only the first counts."""
-    values = header_values(headers, name)
-    return values[0] if name == "location" and values else ", ".join(values)
-
-
-def header_values(headers: Headers, name: str) -> list[str]:
-    return [value for key, value in headers if key.lower() == name]

@@ -12,13 +12,13 @@ from filters.reasons import Drop, Reason
 from filters.robots import path_of
 from filters.url import host_of, normalise_url
 from transforms.coordination.fatal import FatalError
+from transforms.formats.http_headers import Headers, joined, values_of
 from transforms.web.address import Resolver
-from transforms.web.client import Answer, Client, Reply, Wanted, answer_of, follow, header, header_values
+from transforms.web.client import Answer, Client, Reply, Wanted, answer_of, follow
 from transforms.web.dns import Lookup
 from transforms.web.robots_cache import RobotsCache, TdmCache
 from transforms.web.schedule import Schedule, Turn
 from transforms.web.settings import Kind, Pace, WebSettings
-from transforms.web.transfer import Headers
 
 ACCEPT = {
     "image": "image/jpeg,image/png,image/webp,image/*;q=0.9,*/*;q=0.5",
@@ -182,7 +182,7 @@ class PoliteWeb:
         wanted = self.settings.opt_outs
         drop = None
         if wanted.x_robots_tag:
-            drop = judge_headers(header_values(answer.headers, "x-robots-tag"), self.agents)
+            drop = judge_headers(values_of(answer.headers, "x-robots-tag"), self.agents)
         if drop is None and wanted.tdmrep:
             drop = judge_tdm(_tdm_header(answer), None)
         return drop
@@ -220,7 +220,7 @@ def _path(answer: Answer) -> str:
 
 
 def _tdm_header(answer: Answer) -> str | None:
-    return header(answer.headers, "tdm-reservation").partition(",")[0].strip() or None
+    return joined(answer.headers, "tdm-reservation").partition(",")[0].strip() or None
 
 
 def with_delay(pace: Pace, delay_s: float) -> Pace:

@@ -12,10 +12,9 @@ from contextlib import asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
 
 from filters.reasons import Drop, Reason
+from transforms.formats.http_headers import Headers, joined
 from transforms.web.circuit import Circuit
-from transforms.web.client import header
 from transforms.web.settings import Pace, WebSettings
-from transforms.web.transfer import Headers
 
 Clock = Callable[[], float]  # seconds, monotonic
 
@@ -206,7 +205,7 @@ class Schedule:
                 host.strikes = 0
             return False
         host.strikes += 1
-        wait_s = retry_after_s(header(headers, "retry-after"), self._wall_clock())
+        wait_s = retry_after_s(joined(headers, "retry-after"), self._wall_clock())
         if wait_s is None:
             wait_s = min(self._settings.backoff_s * 2 ** min(host.strikes - 1, 20), _MAX_GUESS_S)
         wait_s = min(wait_s, self._settings.max_backoff_s)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from filters.reasons import Drop, Reason
+from transforms.formats.http_headers import Headers, first, parse_fields
 from transforms.web.settings import Timeouts
 
 MAX_HEADER_FIELDS = 128
 MAX_NOTE_BYTES = 64 * 1024  # of the body of an error or redirect, read only to keep the connection
-Headers = tuple[tuple[str, str], ...]
 
 
 class Caps(NamedTuple):
@@ -37,6 +37,7 @@ class Transfer:
         self.drop: Drop | None = None
         self.is_enough = False
         self._lines: list[bytes] = []
+        self._fields: Headers = ()
         self._caps, self._timeouts = caps, timeouts
         self._on_connected, self._on_answer, self._may_grow = on_connected, on_answer, may_grow
         self._begun_s = self._heard_s = time.monotonic()
@@ -70,7 +71,7 @@ class Transfer:
     def _begin_head(self, line: bytes) -> bool:
         """Also after a 1xx, whose fields mean nothing."""
         self._on_answer()
-        self._lines, self._head_is_whole = [], False
+        self._lines, self._fields, self._head_is_whole = [], (), False
         code = line.split(b" ", 2)[1:2]
         if not code or not code[0].strip().isdigit():
             return self._end(Drop(Reason.BAD_HTTP, None, "not an HTTP answer"))
@@ -79,7 +80,8 @@ class Transfer:
 
     def _end_head(self) -> bool:
         self._head_is_whole = True
-        length = self.header("content-length")
+        self._fields = parse_fields(self._lines)
+        length = first(self._fields, "content-length")
         declared = int(length) if length.isascii() and length.isdigit() else 0
         if self._is_wanted() and declared > self._caps.body_bytes and not self._caps.cut:
             return self._end(Drop(Reason.TOO_MANY_BYTES, self._caps.body_bytes))
@@ -139,29 +141,5 @@ class Transfer:
         return self._head_is_whole
 
     def headers(self) -> Headers:
-        """The fields of the final answer; folded lines are one, as RFC 9112 section 5.2 allows."""
-        fields: list[tuple[str, str]] = []
-        for line in self._lines:
-            if line[:1] in b" \t" and fields:
-                name, value = fields[-1]
-                fields[-1] = (name, f"{value} {_text(line.strip())}".strip())
-                continue
-            name_, _, value_ = line.partition(b":")
-            fields.append((_text(name_.strip()), _text(value_.strip())))
-        return tuple(fields)
-
-    def header(self, name: str) -> str:
-        wanted = name.encode()
-        for line in self._lines:
-            key, _, value = line.partition(b":")
-            if key.strip().lower() == wanted:
-                return value.strip().decode("latin-1")
-        return ""
-
-
-def _text(octets: bytes) -> str:
-    """Header octets as text: UTF-8 where they are, else the Latin-1 of the old HTTP."""
-    try:
-        return octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return octets.decode("latin-1")
+        """The fields of the final answer."""
+        return self._fields

@@ -18,7 +18,7 @@ from pipeline.demo.plan import plan_items
 from pipeline.demo.settings import DemoSettings
 from pipeline.demo.truth import search_truth, truth, uid_of_url
 from pipeline.demo.web import build_web, connect_to, page_body, seeds
-from transforms.collect.html import HtmlSettings, found_captions, read_page
+from transforms.html.page import HtmlSettings, found_captions, read_page
 from transforms.image.process import ImageSettings, process_image
 from transforms.web.settings import WebSettings
 

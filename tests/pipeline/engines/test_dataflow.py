@@ -16,10 +16,11 @@ from helpers.command import demo_words
 
 from pipeline import stages
 from pipeline.config import load, resolved
+from pipeline.context import Context
 from pipeline.engines.dataflow import DataflowSettings, check_dataflow, dataflow_options, job_name
 from pipeline.engines.engine import Engine
 from pipeline.errors import UsageError
-from pipeline.fetching import make_plan
+from pipeline.stages.fetch import make_plan
 from pipeline.ui.progress import Progress
 from transforms.coders import RecordCoder
 from transforms.rounds import FIRST
@@ -85,11 +86,10 @@ def graphs(finished_copy) -> dict[str, beam.Pipeline]:
     settings = resolved(load("demo", words, "dataflow-gpu"))
     engine = Recorder(settings.engine)
     with Progress() as progress:
-        context = stages.Context(str(finished_copy), "main", settings, engine, progress, (0, 1))
-        run = str(finished_copy)
+        context = Context(str(finished_copy), "main", settings, engine, progress, (0, 1))
         (finished_copy / "images/plan/0000.json").unlink()
-        make_plan(run, FIRST, 100, settings, engine, progress)
-        for work in (stages.fetch_stage, stages.score, stages.select, stages.pack, collect_only):
+        make_plan(context, FIRST, 100)
+        for work in (stages.fetch.work, stages.score.work, stages.select.work, stages.pack.work, collect_only):
             try:
                 work(context)
             except (FileNotFoundError, ValueError):
@@ -97,10 +97,10 @@ def graphs(finished_copy) -> dict[str, beam.Pipeline]:
     return engine.graphs
 
 
-def collect_only(context: stages.Context) -> bool:
+def collect_only(context: Context) -> bool:
     """Without the crawl: `pages/` is there."""
-    units = stages.input_units(context)
-    transform = stages.Collect(context.run, context.settings.collect, context.settings.web, ())
+    units = stages.collect.input_units(context)
+    transform = stages.collect.Collect(context.run, context.settings.collect, context.settings.web, ())
     context.engine.run(lambda p: p | beam.Create(units) | transform, "collect")
     return True
 

@@ -12,12 +12,13 @@ from PIL import Image as Picture
 from filters.reasons import Drop, Reason
 from transforms import storage
 from transforms.fetch import download
-from transforms.fetch.plan import plan_rows, stem, unplanned
+from transforms.fetch.plan import plan_rows, unplanned
 from transforms.fetch.settings import FetchSettings
 from transforms.fetch.task import fetch_task
 from transforms.formats import parquet
 from transforms.formats.warc import WarcWriter, read_warc
 from transforms.records import FetchLog, Image, PlanRow, Source
+from transforms.run_dir import stem_of
 from transforms.web.parts import NetworkTrouble
 from transforms.web.settings import WebSettings
 
@@ -45,7 +46,7 @@ def run_task(run, candidates, site, **fetch):
     """Plan `candidates` as task 0 and fetch it, with `site` behind every host."""
     settings = FetchSettings(**({"rows_per_part": 4, "local_pauses_s": (0.01,)} | fetch))
     rows = plan_rows([unplanned(c) for c in candidates], settings.rows_per_part)
-    parquet.write_rows(str(run / "images/plan" / f"{stem(0, 0)}.parquet"), PlanRow, rows)
+    parquet.write_rows(str(run / "images/plan" / f"{stem_of(0, 0)}.parquet"), PlanRow, rows)
 
     async def go():
         app = web.Application()

@@ -17,11 +17,12 @@ import pytest
 from helpers.samples import candidate
 from PIL import Image as Picture
 
-from transforms.fetch.plan import plan_rows, stem, unplanned
+from transforms.fetch.plan import plan_rows, unplanned
 from transforms.fetch.settings import FetchSettings
 from transforms.fetch.transform import run_task
 from transforms.formats import parquet
 from transforms.records import Image, PlanRow
+from transforms.run_dir import stem_of
 from transforms.web.parts import TaskResult
 from transforms.web.settings import WebSettings
 
@@ -47,7 +48,7 @@ def run(tmp_path) -> Path:
     """A run directory with one task to fetch."""
     urls = [f"http://h.example/{number}.jpg" for number in range(PICTURES)]
     rows = plan_rows([unplanned(candidate(url)) for url in urls], FETCH.rows_per_part)
-    parquet.write_rows(str(tmp_path / "images/plan" / f"{stem(0, 0)}.parquet"), PlanRow, rows)
+    parquet.write_rows(str(tmp_path / "images/plan" / f"{stem_of(0, 0)}.parquet"), PlanRow, rows)
     return tmp_path
 
 
@@ -96,7 +97,7 @@ def owners(run: Path) -> set[str]:
 def check_images(run: Path) -> None:
     """Every part is committed, with its own tar; the stage's last sweep is not done here, so a lost tar would show."""
     commits = [p for p in sorted((run / "images").glob("*.parquet")) if not p.name.endswith(".log.parquet")]
-    assert [p.name for p in commits] == [f"{stem(0, 0, part)}.parquet" for part in range(PARTS)]
+    assert [p.name for p in commits] == [f"{stem_of(0, 0, part)}.parquet" for part in range(PARTS)]
     rows = [row for path in commits for row in parquet.read_rows(str(path), Image)]
     assert len({row.url for row in rows if row.status == "success"}) == PICTURES
     assert {p.name for p in (run / "images").glob("*.tar")} == {row.tar for row in rows}
@@ -118,7 +119,7 @@ def stopped_attempt(run: Path, web: WebSettings) -> Iterator[subprocess.Popen]:
     words = [sys.executable, "-c", ATTEMPT, str(run), FETCH.model_dump_json(), web.model_dump_json()]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
-        first = run / "images" / f"{stem(0, 0, 0)}.parquet"
+        first = run / "images" / f"{stem_of(0, 0, 0)}.parquet"
         end = time.monotonic() + 60
         while not first.exists() and time.monotonic() < end:
             time.sleep(0.01)

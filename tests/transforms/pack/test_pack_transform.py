@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from helpers.samples import image
 
-from pipeline.packing import finish_shards
+from pipeline.stages.pack import finish_shards
 from transforms.formats import parquet
 from transforms.formats.tar import TarWriter
 from transforms.pack.settings import PackSettings

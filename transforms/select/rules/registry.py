@@ -7,10 +7,11 @@ import pkgutil
 from functools import lru_cache
 from typing import Any
 
+from transforms.outside import class_named
 from transforms.select import rules
-from transforms.select.rules.base import CrossPairRule, GlobalRule, LocalRule, Rule
+from transforms.select.rules.base import CrossPairRule, GlobalRule, LocalRule, Rule, TextRule
 
-BASES = "LocalRule, TextRule, CrossPairRule or GlobalRule of transforms.select.rules.base"
+BASES: tuple[type[Rule], ...] = (LocalRule, TextRule, CrossPairRule, GlobalRule)
 
 
 @lru_cache(maxsize=1)
@@ -33,25 +34,12 @@ def rule_class(name: str) -> type[Rule]:
     """The class behind a rule's name. Raises ValueError that says what is wrong with the name and what to do."""
     if name in built_in():
         return built_in()[name]
-    module_name, colon, class_name = name.partition(":")
-    if not colon:
+    if ":" not in name:
         near = difflib.get_close_matches(name, built_in(), 1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ValueError(f'no rule {name!r}{hint} There are {", ".join(built_in())}; yours is "module:Class"')
-    try:
-        kind: Any = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, ValueError) as error:  # ValueError: an empty module name
-        raise ValueError(f"the module of rule {name!r} cannot be imported ({error}): "
-                         "put its folder on PYTHONPATH, here and on the workers") from error  # fmt: skip
-    except AttributeError as error:
-        raise ValueError(f"the module of rule {name!r} has no class {class_name!r}: check its spelling") from error
-    if not _is_rule(kind):
-        raise ValueError(f"{name!r} is not a rule: derive the class from {BASES}")
-    missing = sorted(kind.__abstractmethods__)
-    if missing:
-        raise ValueError(f"the rule {name!r} is not complete: write its {', '.join(missing)}")
-    return kind
+    return class_named(name, "rule", BASES)
 
 
 def _is_rule(kind: Any) -> bool:
-    return inspect.isclass(kind) and issubclass(kind, LocalRule | CrossPairRule | GlobalRule)
+    return inspect.isclass(kind) and issubclass(kind, BASES)

@@ -5,16 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from transforms.collect.frontier import (
-    CrawlSettings,
-    FrontierError,
+from transforms.crawl.frontier import (
     first_frontier,
     in_scope,
     is_trap,
     next_frontier,
-    read_seeds,
     scope_of,
 )
+from transforms.crawl.settings import CrawlSource, SeedError
 
 SEEDS = ["https://www.example.org/docs/index.html"]
 
@@ -30,7 +28,7 @@ SEEDS = ["https://www.example.org/docs/index.html"]
     ],
 )
 def test_scope_is_measured_from_the_seeds(scope, inside, outside):
-    settings = CrawlSettings(scope=scope)
+    settings = CrawlSource(scope=scope)
     assert in_scope(inside, settings, scope_of(SEEDS))
     assert not in_scope(outside, settings, scope_of(SEEDS))
 
@@ -57,11 +55,11 @@ def test_scope_is_measured_from_the_seeds(scope, inside, outside):
     ],
 )
 def test_files_and_endless_sites_are_not_asked(path, asked):
-    assert in_scope("https://www.example.org" + path, CrawlSettings(), scope_of(SEEDS)) is asked
+    assert in_scope("https://www.example.org" + path, CrawlSource(), scope_of(SEEDS)) is asked
 
 
 def test_include_and_exclude_are_searched_in_the_url():
-    settings = CrawlSettings(include=["/docs/", "/blog/"], exclude=[r"\?print="])
+    settings = CrawlSource(include=["/docs/", "/blog/"], exclude=[r"\?print="])
     asked = [
         in_scope(f"https://www.example.org{p}", settings, scope_of(SEEDS)) for p in ("/docs/a", "/a", "/docs/?print=1")
     ]
@@ -69,7 +67,7 @@ def test_include_and_exclude_are_searched_in_the_url():
 
 
 def test_the_guards_can_be_moved():
-    assert not is_trap("http://e.org/a/a/a/a?b&c&d&e&f", CrawlSettings(max_repeated_segments=4, max_query_parameters=9))
+    assert not is_trap("http://e.org/a/a/a/a?b&c&d&e&f", CrawlSource(max_repeated_segments=4, max_query_parameters=9))
 
 
 URLS = st.sampled_from([f"http://{host}.org/{i}" for host in "abc" for i in range(12)])
@@ -77,7 +75,7 @@ URLS = st.sampled_from([f"http://{host}.org/{i}" for host in "abc" for i in rang
 
 @given(st.sets(URLS), st.sets(URLS), st.integers(1, 20), st.integers(1, 8), st.randoms(use_true_random=False))
 def test_the_frontier_is_what_brute_force_cuts_by_sort_order(known, links, pages, per_host, shuffle):
-    settings = CrawlSettings(scope="any", max_pages=pages, max_pages_per_host=per_host)
+    settings = CrawlSource(scope="any", max_pages=pages, max_pages_per_host=per_host)
     expected = []
     for url in sorted(links - known):
         host = url[:12]
@@ -90,7 +88,7 @@ def test_the_frontier_is_what_brute_force_cuts_by_sort_order(known, links, pages
 
 
 def test_rounds_never_exceed_the_budget():
-    settings = CrawlSettings(scope="any", max_pages=25, max_pages_per_host=10)
+    settings = CrawlSource(scope="any", max_pages=25, max_pages_per_host=10)
     links = [f"http://{host}.org/{i}" for host in "abcd" for i in range(30)]
     known = set(first_frontier(links[:3], settings))
     while new := next_frontier(known, random.Random(len(known)).sample(links, 40), settings, links[:3]):
@@ -99,7 +97,7 @@ def test_rounds_never_exceed_the_budget():
 
 
 def test_the_first_round_asks_the_seeds_within_the_budgets():
-    settings = CrawlSettings(max_pages=3, max_pages_per_host=2)
+    settings = CrawlSource(max_pages=3, max_pages_per_host=2)
     seeds = ["http://b.org/", "http://a.org/3", "http://a.org/1", "http://a.org/2", "http://a.org/1"]
     assert first_frontier(seeds, settings) == ["http://a.org/1", "http://a.org/2", "http://b.org/"]
 
@@ -107,8 +105,8 @@ def test_the_first_round_asks_the_seeds_within_the_budgets():
 def test_seeds_come_from_the_list_and_the_file(tmp_path):
     file = tmp_path / "seeds.txt"
     file.write_bytes("\ufeff# comment\n\nHTTP://B.org#x\r\n  http://a.org/ \n".encode())
-    settings = CrawlSettings(seeds=["http://c.org", "http://a.org"], seed_file=str(file))
-    assert read_seeds(settings) == ["http://a.org/", "http://b.org/", "http://c.org/"]
+    settings = CrawlSource(seeds=["http://c.org", "http://a.org"], seed_file=str(file))
+    assert settings.seed_urls() == ["http://a.org/", "http://b.org/", "http://c.org/"]
 
 
 @pytest.mark.parametrize(
@@ -116,15 +114,15 @@ def test_seeds_come_from_the_list_and_the_file(tmp_path):
     [([], "no seeds"), ([" "], "no seeds"), (["example.org"], "example.org"), (["ftp://e.org/"], "http or https")],
 )
 def test_bad_seeds_are_refused(seeds, words):
-    with pytest.raises(FrontierError, match=words):
-        read_seeds(CrawlSettings(seeds=seeds))
+    with pytest.raises(SeedError, match=words):
+        CrawlSource(seeds=seeds).seed_urls()
 
 
 def test_a_missing_seed_file_is_refused(tmp_path):
-    with pytest.raises(FrontierError, match="seed_file"):
-        read_seeds(CrawlSettings(seed_file=str(tmp_path / "no.txt")))
+    with pytest.raises(SeedError, match="seed_file"):
+        CrawlSource(seed_file=str(tmp_path / "no.txt")).seed_urls()
 
 
 def test_a_broken_expression_is_refused():
     with pytest.raises(ValidationError, match="regular expression"):
-        CrawlSettings(exclude=["("])
+        CrawlSource(exclude=["("])

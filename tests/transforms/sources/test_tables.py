@@ -11,7 +11,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.collect.tables import TableError, TableRow, TableSettings, canonical_json, check_table, read_table
+from transforms.sources.base import Row
+from transforms.sources.tables import TableError, TableSource, canonical_json, check_table, read_table
 
 ROWS = [("http://e.org/a.jpg", 'a cat, "big"\nand red'), ("http://e.org/ü.jpg", "ein Hütchen 猫")]
 CSV = 'url,caption,n\nhttp://e.org/a.jpg,"a cat, ""big""\nand red",1\nhttp://e.org/ü.jpg,ein Hütchen 猫,2\n'
@@ -27,12 +28,12 @@ JSONL = "".join(json.dumps({"url": u, "caption": c, "n": n + 1}) + "\n" for n, (
 
 def table(path, data, **settings):
     path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return str(path), TableSettings(paths=[str(path)], **settings)
+    return str(path), TableSource(paths=[str(path)], **settings)
 
 
 def parquet(path, columns, **settings):
     pq.write_table(pa.table(columns), path)
-    return str(path), TableSettings(paths=[str(path)], **settings)
+    return str(path), TableSource(paths=[str(path)], **settings)
 
 
 def read(path, settings):
@@ -69,7 +70,7 @@ def test_text_tables_are_read(tmp_path, name, data):
 def test_parquet_is_read(tmp_path):
     columns = {"url": [u for u, _ in ROWS], "caption": pa.array([c for _, c in ROWS]).dictionary_encode()}
     rows = read(*parquet(tmp_path / "x.parquet", columns))
-    assert [(r.url, r.caption, r.position) for r in rows] == [(*row, n) for n, row in enumerate(ROWS)]
+    assert [(r.url, r.caption) for r in rows] == ROWS
 
 
 def test_a_list_of_urls_is_read(tmp_path):
@@ -82,7 +83,7 @@ def test_other_columns_are_carried_as_canonical_json(tmp_path, extra):
     columns = {"TEXT": ["x"], "URL": ["u"], "key": [7], "s": [math.nan], "n": [3]}
     settings = {"url": "URL", "caption": "TEXT", "source_uid": "key", "extra": extra}
     rows = read(*parquet(tmp_path / "x.parquet", columns, **settings))
-    assert rows == [TableRow("u", "x", "", "7", '{"n":3,"s":null}', 0)]
+    assert rows == [Row("u", "x", "", "7", '{"n":3,"s":null}')]
 
 
 def test_csv_values_stay_as_written(tmp_path):
@@ -111,7 +112,7 @@ def test_nothing_is_an_empty_text(tmp_path):
 
 
 def test_a_table_without_captions(tmp_path):
-    assert read(*table(tmp_path / "x.csv", "url\nu\n", caption=None))[0] == TableRow("u", "", "", "", "", 0)
+    assert read(*table(tmp_path / "x.csv", "url\nu\n", caption=None))[0] == Row("u", "")
 
 
 def test_a_table_without_a_header_line(tmp_path):
@@ -133,7 +134,7 @@ def test_broken_rows_in_the_middle_are_counted_as_rows_without_url(tmp_path):
     check_table(path, settings)
     rows = list(read_table(path, settings))
     assert [r.url for r in rows] == ["u"] * 200 + ["", "", "", "u"]
-    assert [r.position for r in rows] == list(range(204))
+    assert len(rows) == 204
     path, settings = table(tmp_path / "x.csv", "url,caption\n" + "u,c\n" * 200 + "u,c,d\nu,c\n")
     assert [r.url for r in read_table(path, settings)] == ["u"] * 200 + ["", "u"]
 
@@ -185,7 +186,7 @@ def test_a_parquet_file_that_breaks_in_the_middle_is_an_error(tmp_path):
     data[1_000:9_000] = b"\xff" * 8_000
     path.write_bytes(data)
     with pytest.raises(TableError):
-        list(read_table(str(path), TableSettings(paths=["x"])))
+        list(read_table(str(path), TableSource(paths=["x"])))
 
 
 JSON = st.recursive(

@@ -10,10 +10,10 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from filters.caption import normalise_caption
 from filters.rules import Rules
 from filters.url import normalise_url
-from transforms.collect.hostile import cut_hostile
-from transforms.collect.image_urls import SourceSet, best_url, is_lazy, lazy_url
-from transforms.collect.licence import PageLicence, read_licences
-from transforms.collect.surroundings import Surroundings, surroundings
+from transforms.html.dom_context import Surroundings, surroundings
+from transforms.html.image_urls import SourceSet, best_url, is_lazy, lazy_url
+from transforms.html.licence import PageLicence, read_licences
+from transforms.html.parser_limits import cut_hostile
 
 PERMALINK_MARKS = " \u00b6"  # the pilcrow that documentation tools hang on every caption
 MAX_CAPTION_NODES = 2_000  # of one figcaption; the rest of a longer one is not read

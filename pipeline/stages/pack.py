@@ -1,16 +1,50 @@
-"""What stands beside the shards: sizes.json, subset.npy, manifest.json."""
+"""Stage `pack`: a selection becomes shards, and the files that describe them: sizes.json, subset.npy, manifest.json."""
 
 import json
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import pyarrow.parquet as pq
 
-from transforms import storage
+from pipeline.config import content
+from pipeline.context import Context
+from pipeline.manifest import Stamp, outputs_of
+from pipeline.stages.base import Stage, facts_of
+from transforms import run_dir, storage
+from transforms.formats.parquet import count_rows
 from transforms.pack.shard import SHARD_SCHEMA, subset_entry
+from transforms.pack.transform import Pack
 from transforms.records import SCHEMA_VERSION
 
 SUBSET_TYPE = np.dtype("u8,u8")  # DataComp's
+
+
+def stamp(c: Context) -> Stamp:
+    return Stamp(content(c.settings.pack), {"selection": c.digest(f"select.{c.name}")})
+
+
+def check(c: Context) -> None:
+    """Nothing but the selection is needed."""
+
+
+def work(c: Context) -> bool:
+    folder = run_dir.shards_folder(c.run, c.name)
+    storage.delete_folder(folder)
+    storage.make_folder(folder)
+    stems = run_dir.part_stems(c.run, run_dir.selection(c.name))
+    c.progress.stage("pack", len(stems), "parts")
+    transform = Pack(c.run, c.name, c.settings.pack)
+    c.engine.run(lambda p: p | "Parts" >> beam.Create(stems) | transform, "pack", c.progress.say)
+    finish_shards(folder)
+    return True
+
+
+def facts(c: Context) -> dict[str, Any]:
+    folder = run_dir.shards_folder(c.run, c.name)
+    names = [n for n in storage.list_names(folder) if n != "README.md"]
+    samples = sum(count_rows(storage.join(folder, n)) for n in storage.list_names(folder, "*.parquet"))
+    return facts_of(outputs_of(folder, names), {"samples": samples})
 
 
 def finish_shards(folder: str) -> None:
@@ -56,3 +90,6 @@ def subset_of(folder: str) -> np.ndarray:
 
 def _publish_json(path: str, value: Any) -> None:
     storage.publish(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+
+STAGE = Stage("pack", ("shards/{name}",), stamp, check, work, facts, named=True)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from selectolax.lexbor import LexborHTMLParser
 
 from filters.url import normalise_url
-from transforms.collect.surroundings import surroundings
+from transforms.html.dom_context import surroundings
 
 MAX_JSON_LD = 1_000_000  # characters of one script
 MAX_JSON_VALUES = 10_000  # objects and lists looked at in one script

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from transforms.collect.srcset import SrcsetCandidate, parse_srcset
+from transforms.html.srcset import SrcsetCandidate, parse_srcset
 
 Attributes = Mapping[str, str | None]
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.collect.srcset import SrcsetCandidate, parse_srcset
+from transforms.html.srcset import SrcsetCandidate, parse_srcset
 
 
 def shape(text):

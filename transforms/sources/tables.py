@@ -15,16 +15,17 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 from pydantic import Field
 
-from filters.rules import Rules, operational
+from filters.rules import operational
 from transforms import storage
 from transforms.formats import parquet
+from transforms.sources.base import CandidateSource, Row, SourceError, files_of
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "parquet", "txt"]
 
@@ -45,12 +46,12 @@ _SYNONYMS = {
 }  # fmt: skip
 
 
-class TableError(ValueError):
+class TableError(SourceError):
     """A table cannot be read; the message names the file, what is wrong and the remedy."""
 
 
-class TableSettings(Rules):
-    """Url tables as a source."""
+class TableSource(CandidateSource):
+    """Source `tables`: url tables of any tool."""
 
     paths: list[str] = operational(min_length=1)  # files or globs; ** matches any number of folders
     format: Format = "auto"  # by the ending, which .gz or .zst may follow
@@ -62,19 +63,23 @@ class TableSettings(Rules):
     source_uid: str | None = None
     extra: list[str] | Literal["all"] = Field([])  # columns to carry to the shards
 
+    def files(self) -> list[str]:
+        return files_of("collect.tables.paths", self.paths)
 
-class TableRow(NamedTuple):
-    """One row: an image with a text."""
+    def check(self) -> None:
+        for path in self.files():
+            check_table(path, self)
 
-    url: str  # as written; "" where the row is broken or has none
-    caption: str
-    page_url: str
-    source_uid: str
-    extra: str  # canonical JSON object, or "" where nothing is carried
-    position: int  # 0, 1, 2, ... in the file
+    def overview(self) -> dict[str, Any]:
+        self.check()
+        files = self.files()
+        return {"table_files": len(files), "table_rows": sum(count_table_rows(path, self) for path in files)}
+
+    def rows(self, path: str) -> Iterator[Row]:
+        return read_table(path, self)
 
 
-def check_table(path: str, settings: TableSettings) -> None:
+def check_table(path: str, settings: TableSource) -> None:
     """Raises TableError where the table is unreadable, empty, or lacks a column that the settings name."""
     rows = 0
     for row in islice(_rows(path, settings), CHECKED_ROWS):
@@ -85,24 +90,23 @@ def check_table(path: str, settings: TableSettings) -> None:
         raise TableError(f"{path}: the table has no rows; leave it out of collect.tables.paths")
 
 
-def read_table(path: str, settings: TableSettings) -> Iterator[TableRow]:
+def read_table(path: str, settings: TableSource) -> Iterator[Row]:
     """The rows of a table, in order. Raises TableError where the file breaks."""
-    for position, row in enumerate(_rows(path, settings)):
-        yield _table_row(row, settings, position) if row is not None else TableRow("", "", "", "", "", position)
+    for fields in _rows(path, settings):
+        yield _table_row(fields, settings) if fields is not None else Row("", "")
 
 
-def _table_row(row: dict[str, Any], settings: TableSettings, position: int) -> TableRow:
-    return TableRow(
+def _table_row(row: dict[str, Any], settings: TableSource) -> Row:
+    return Row(
         url=_text(row.get(settings.url)).strip(),
         caption=_text(row.get(settings.caption)) if settings.caption else "",
         page_url=_text(row.get(settings.page_url)).strip() if settings.page_url else "",
         source_uid=_text(row.get(settings.source_uid)) if settings.source_uid else "",
         extra=_extra(row, settings),
-        position=position,
     )
 
 
-def _extra(row: dict[str, Any], settings: TableSettings) -> str:
+def _extra(row: dict[str, Any], settings: TableSource) -> str:
     if settings.extra == "all":
         own = set(_wanted(settings).values())
         chosen = {name: value for name, value in row.items() if name not in own}
@@ -149,15 +153,15 @@ def _scalar_text(text: str) -> str:
     return text
 
 
-Row = dict[str, Any] | None  # None: broken
+Fields = dict[str, Any] | None  # of a row; None: broken
 
 
-def _rows(path: str, settings: TableSettings) -> Iterator[Row]:
+def _rows(path: str, settings: TableSource) -> Iterator[Fields]:
     kind = _format(path, settings)
     if kind == "parquet":
         yield from _parquet_rows(path, settings)
         return
-    readers: dict[str, Callable[[str, TableSettings, io.TextIOBase], Iterator[Row]]] = {
+    readers: dict[str, Callable[[str, TableSource, io.TextIOBase], Iterator[Fields]]] = {
         "csv": _csv_rows, "tsv": _csv_rows, "jsonl": _json_rows, "txt": _list_rows
     }  # fmt: skip
     with storage.open_for_reading(path) as file:
@@ -169,7 +173,7 @@ def _rows(path: str, settings: TableSettings) -> Iterator[Row]:
             raise TableError(f"{path}: {error}; is collect.tables.format right, and every quote closed?") from error
 
 
-def _format(path: str, settings: TableSettings) -> Format:
+def _format(path: str, settings: TableSource) -> Format:
     kind = settings.format if settings.format != "auto" else _format_by_name(path)
     if kind is None:
         raise TableError(f"{path}: unknown ending; set collect.tables.format to csv, tsv, jsonl, parquet or txt")
@@ -200,7 +204,7 @@ def _unpacked(file: BinaryIO) -> Any:
     return file
 
 
-def _csv_rows(path: str, settings: TableSettings, text: io.TextIOBase) -> Iterator[Row]:
+def _csv_rows(path: str, settings: TableSource, text: io.TextIOBase) -> Iterator[Fields]:
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     separator = settings.separator or ("\t" if _format(path, settings) == "tsv" else ",")
     reader = csv.reader(text, delimiter=separator)
@@ -213,7 +217,7 @@ def _csv_rows(path: str, settings: TableSettings, text: io.TextIOBase) -> Iterat
             yield dict(zip(names, values, strict=True)) if len(values) == len(names) else None
 
 
-def _json_rows(path: str, settings: TableSettings, text: io.TextIOBase) -> Iterator[Row]:
+def _json_rows(path: str, settings: TableSource, text: io.TextIOBase) -> Iterator[Fields]:
     seen = False
     for line in text:
         if line.strip():
@@ -224,7 +228,7 @@ def _json_rows(path: str, settings: TableSettings, text: io.TextIOBase) -> Itera
             yield row
 
 
-def _json_row(line: str) -> Row:
+def _json_row(line: str) -> Fields:
     try:
         row = json.loads(line, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
@@ -232,13 +236,13 @@ def _json_row(line: str) -> Row:
     return row if isinstance(row, dict) else None
 
 
-def _list_rows(path: str, settings: TableSettings, text: io.TextIOBase) -> Iterator[Row]:
+def _list_rows(path: str, settings: TableSource, text: io.TextIOBase) -> Iterator[Fields]:
     for line in text:
         if line.strip():
             yield {settings.url: line.strip()}
 
 
-def _parquet_rows(path: str, settings: TableSettings) -> Iterator[Row]:
+def _parquet_rows(path: str, settings: TableSource) -> Iterator[Fields]:
     with storage.open_for_reading(path) as file:
         try:
             table = pq.ParquetFile(file)
@@ -271,22 +275,22 @@ def _plain_times(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-def _named(settings: TableSettings) -> list[str]:
+def _named(settings: TableSource) -> list[str]:
     return [settings.url] + ([settings.caption] if settings.caption else [])
 
 
-def _carried(settings: TableSettings) -> list[str]:
+def _carried(settings: TableSource) -> list[str]:
     names = [] if settings.extra == "all" else settings.extra
     return [*names, *(name for name in (settings.page_url, settings.source_uid) if name)]
 
 
-def _wanted(settings: TableSettings) -> dict[str, str | None]:
+def _wanted(settings: TableSource) -> dict[str, str | None]:
     """The columns that have a meaning to us, by their key in the settings."""
     return {key: getattr(settings, key) for key in ("url", "caption", "page_url", "source_uid")}
 
 
 def _check_columns(
-    path: str, settings: TableSettings, names: Sequence[str], separator: str = "", sparse: bool = False
+    path: str, settings: TableSource, names: Sequence[str], separator: str = "", sparse: bool = False
 ) -> None:
     """Raises TableError for a column that is missing or there twice. With `sparse`, only the url must be there."""
     wanted = _wanted(settings)
@@ -314,13 +318,13 @@ def _missing(path: str, key: str, name: str, names: Sequence[str], separator: st
     return f"{message}. Set collect.tables.{key}" + (" or null, if there is none" if key == "caption" else "")
 
 
-def _expectation(path: str, settings: TableSettings) -> str:
+def _expectation(path: str, settings: TableSource) -> str:
     if _format(path, settings) == "jsonl":
         return "a JSON object a line"
     return "as many values as there are columns"
 
 
-def count_table_rows(path: str, settings: TableSettings) -> int:
+def count_table_rows(path: str, settings: TableSource) -> int:
     """How many rows a table has: from a Parquet's footer, else by reading it."""
     if _format(path, settings) == "parquet":
         return parquet.count_rows(path)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.collect.encoding import _CODECS, codec_of, decode_page
+from transforms.html.encoding import _CODECS, codec_of, decode_page
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ from functools import partial
 from itertools import groupby
 
 from filters.reasons import Drop, Reason
-from transforms import storage
-from transforms.collect.encoding import decode_page
-from transforms.collect.html import HtmlSettings, read_page
+from transforms import run_dir, storage
 from transforms.coordination.error_boundary import ErrorBoundary
 from transforms.formats import parquet
+from transforms.formats.http_headers import first
 from transforms.formats.warc import WarcWriter
+from transforms.html.encoding import decode_page
+from transforms.html.page import HtmlSettings, read_page
 from transforms.records import CrawlPage, CrawlTarget
-from transforms.run_dir import PAGES
 from transforms.web.client import Answer
 from transforms.web.parts import THREADS, LocalFailure, Part, PartsRun, TaskResult
 from transforms.web.polite import PoliteWeb
@@ -23,11 +23,6 @@ from transforms.web.settings import WebSettings
 
 PARTS_AT_ONCE = 2  # their pages stay in memory until the part is whole
 HTML_TYPES = ("text/html", "application/xhtml+xml")
-
-
-def round_stem(round_: int, task: int, part: int | None = None) -> str:
-    """The common name of a crawl part's files; without `part`, the task's plan."""
-    return f"{round_:04d}-{task:05d}" + ("" if part is None else f"-{part:05d}")
 
 
 async def crawl_task(
@@ -43,10 +38,10 @@ async def crawl_task(
 
     `may_ask` raises where the task is somebody else's. Raises NetworkTrouble, StorageError.
     """
-    folder = storage.join(run, PAGES)
-    plan = parquet.read_rows(storage.join(folder, "plan", f"{round_stem(round_, task)}.parquet"), CrawlTarget)
+    folder = run_dir.folder(run, run_dir.PAGES)
+    plan = parquet.read_rows(run_dir.crawl_plan(run, round_, task), CrawlTarget)
     parts = (
-        Part(round_stem(round_, task, part), [target.url for target in targets])
+        Part(run_dir.stem_of(round_, task, part), [target.url for target in targets])
         for part, targets in groupby(plan, key=lambda target: target.part)
     )
     with ThreadPoolExecutor(THREADS) as threads:
@@ -109,14 +104,10 @@ def _write_warc(file: storage.Sink, answers: Sequence[Answer], html: HtmlSetting
 
 
 def _judge_type(answer: Answer) -> Drop | None:
-    kind = content_type(answer)
+    kind = first(answer.headers, "content-type")
     if kind.split(";")[0].strip().lower() in HTML_TYPES:
         return None
     return Drop(Reason.NOT_HTML, None, kind)
-
-
-def content_type(answer: Answer) -> str:
-    return next((value for name, value in answer.headers if name.lower() == "content-type"), "")
 
 
 def _page(answer: Answer, drop: Drop | None, html: HtmlSettings) -> CrawlPage:
@@ -124,7 +115,7 @@ def _page(answer: Answer, drop: Drop | None, html: HtmlSettings) -> CrawlPage:
     if drop is not None:
         return page._replace(reason=str(drop.reason), value=drop.value, detail=drop.detail)
     with ErrorBoundary(answer.url) as caught:
-        text = decode_page(answer.body, content_type(answer))
+        text = decode_page(answer.body, first(answer.headers, "content-type"))
         links = read_page(text, answer.final_url, html).links
         return page._replace(links=tuple(sorted(set(links))))
     assert caught.drop is not None

@@ -5,6 +5,7 @@ A sample is the members of a tar that share the name up to its first dot. Beside
 """
 
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -12,10 +13,13 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from filters.rules import Rules, operational
+from filters.rules import operational
+from filters.url import uid_of_foreign
 from transforms import storage
 from transforms.formats.tar import BLOCK_BYTES
-from transforms.records import FAILED, SAMPLE, Source
+from transforms.records import FAILED, SAMPLE, Occurrence, PageSeen, Source, Unit
+from transforms.sources.base import CandidateSource, Read, Reading, SourceError, caption_of, files_of, uid_of_url
+from transforms.sources.tables import canonical_json
 
 SUCCESS = "success"
 # img2dataset's own columns (1.47); whatever else a table has was carried along by its user.
@@ -24,15 +28,36 @@ OWN_COLUMNS = frozenset({"url", "caption", "key", "status", "error_message", "wi
 JSON_BYTES = 1 << 20  # more is no sidecar
 
 
-class AdoptError(ValueError):
+class AdoptError(SourceError):
     """A folder cannot be adopted; the message names the file and the remedy."""
 
 
-class AdoptSettings(Rules):
-    """An img2dataset or webdataset folder as a source."""
+class AdoptSource(CandidateSource):
+    """Source `adopt`: an img2dataset or webdataset folder."""
 
     folder: str = operational(min_length=1)  # with *.tar, and *.parquet beside them
     name: str = Field("adopted", min_length=1)  # of the data set: part of the identity of samples without url
+
+    def files(self) -> list[str]:
+        return files_of("collect.adopt.folder", [storage.join(self.folder, "*.tar")])
+
+    def overview(self) -> dict[str, Any]:
+        return {"adopted_files": len(self.files())}
+
+    def read(self, unit: Unit, path: str, reading: Reading) -> Iterator[Read]:
+        count = 0
+        for count, row in enumerate(adopted_rows(path), 1):
+            yield self._occurrence(unit, count - 1, row, reading)
+        yield PageSeen(unit.path, "", count, "")
+
+    def _occurrence(self, unit: Unit, number: int, row: "AdoptedRow", reading: Reading) -> Occurrence:
+        """Of a url that is there twice, the sample comes before the failure."""
+        caption = caption_of(row.caption, "table", "", "", reading.identify)
+        foreign = f"{os.path.basename(unit.path)}/{row.key}"
+        uid = uid_of_url(row.url) if row.url else uid_of_foreign(self.name, foreign)
+        position = f"{row.source.encoding == FAILED:d}:{unit.number:06d}:{number:012d}"
+        extra = canonical_json(row.extra) if row.extra else ""
+        return Occurrence(uid, row.url, position, row.source, caption, row.key, extra)
 
 
 class AdoptedRow(NamedTuple):

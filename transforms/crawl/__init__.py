@@ -1,0 +1,1 @@
+"""A polite crawl in rounds, to WARC files."""

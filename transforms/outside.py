@@ -1,0 +1,43 @@
+"""Classes of the user's own that a configuration names by `module:Class`: rules of select, sources of collect."""
+
+import importlib
+import inspect
+import json
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from filters.rules import Rules
+
+Kind = TypeVar("Kind", bound=Rules)
+
+
+def class_named(name: str, what: str, bases: tuple[type[Kind], ...]) -> type[Kind]:
+    """The class behind `module:Class`; `what` is the word for it in messages.
+
+    Raises ValueError that says what is wrong with the name and what to do.
+    """
+    module_name, _, class_name = name.partition(":")
+    try:
+        kind: Any = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, ValueError) as error:  # ValueError: an empty module name
+        raise ValueError(f"the module of {what} {name!r} cannot be imported ({error}): "
+                         "put its folder on PYTHONPATH, here and on the workers") from error  # fmt: skip
+    except AttributeError as error:
+        raise ValueError(f"the module of {what} {name!r} has no class {class_name!r}: check its spelling") from error
+    if not (inspect.isclass(kind) and issubclass(kind, bases)):
+        names = " or ".join(sorted({base.__name__ for base in bases}))
+        raise ValueError(f"{name!r} is not a {what}: derive the class from {names} of {bases[0].__module__}")
+    missing = sorted(kind.__abstractmethods__)
+    if missing:
+        raise ValueError(f"the {what} {name!r} is not complete: write its {', '.join(missing)}")
+    return kind
+
+
+def validated(kind: type[Kind], name: str, value: Any) -> Kind:
+    """The settings of a named class, plain data. Raises ValueError naming each wrong key."""
+    try:
+        return kind.model_validate_json(json.dumps(value))  # strict models take a list for a tuple from JSON only
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, e['loc'])) or name}: {e['msg']}" for e in error.errors()]
+        raise ValueError(f"settings of {name!r}: {'; '.join(wrong)}") from error

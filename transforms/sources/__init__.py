@@ -1,0 +1,1 @@
+"""Where candidates come from. A source is one file."""
