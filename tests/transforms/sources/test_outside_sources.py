@@ -93,7 +93,7 @@ def test_a_broken_file_ends_the_run_with_its_words(outside):
     (outside / "my.yaml").write_text(f'collect: {{sources: [{{source: "my_sources:Museum", folder: "{outside}"}}]}}')
     env = {"PYTHONPATH": f"{outside}:{os.environ['PYTHONPATH']}"}
     outcome = pairmill("run", outside / "my.yaml", "--run-dir", outside / "run", "--to", "collect", env=env)
-    assert outcome.code == 1
+    assert outcome.code == 3
     assert "three.cards: card C-1 has no picture; take it out" in outcome.err
     assert "Traceback" not in outcome.err
 
