@@ -130,6 +130,7 @@ class FetchLog(NamedTuple):
     started_s: float  # since the epoch
     duration_s: float
     bytes_received: int
+    loop_late_s: float = 0.0  # of duration_s: the asking process was not served, so that no deadline ran
 
 
 class Score(NamedTuple):

@@ -12,7 +12,7 @@ from pipeline.arguments import add_run, check_run
 from pipeline.commands.plan import stage_state
 from pipeline.manifest import Manifests
 from pipeline.stages import STAGES
-from pipeline.ui.fetch_view import FetchView, line_of
+from pipeline.ui.fetch_view import FetchView, line_of, warning_of
 from transforms import run_dir, storage
 from transforms.rounds import rounds_of
 
@@ -89,6 +89,8 @@ def print_status(status: dict[str, Any]) -> None:
         if "outcome" in row and row["outcome"]["rows"]:
             line = f"{row['stage']}: {line_of(row['outcome'])}"
             Console().print(line, highlight=False, markup=False, soft_wrap=True)
+            if warning := warning_of(row["outcome"]):
+                Console().print(f"{row['stage']}: {warning}", highlight=False, markup=False, soft_wrap=True)
 
 
 def duration(seconds: float | None) -> str:

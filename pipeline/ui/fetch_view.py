@@ -11,6 +11,7 @@ from transforms.records import FetchLog
 
 TOP, MIN_ASKED = 5, 3  # hosts and reasons that are shown; hosts of fewer requests tell nothing
 MAX_HOSTS = 100_000  # that are kept
+LATE_SHARE = 0.05  # of the requests' time: what is late less often than this nobody notices
 
 
 class Waited(NamedTuple):
@@ -30,6 +31,7 @@ class FetchView:
         self._hosts: dict[str, Waited] = {}
         self._bytes = self._in_flight = 0
         self._first_s, self._last_s = float("inf"), 0.0
+        self._requests_s = self._late_s = 0.0  # of all requests together
 
     def update(self) -> None:
         self._in_flight = lease.busy(self._run, LEASES)
@@ -46,6 +48,8 @@ class FetchView:
 
     def _note(self, log: FetchLog) -> None:
         self._bytes += log.bytes_received
+        self._requests_s += log.duration_s
+        self._late_s += log.loop_late_s
         self._first_s = min(self._first_s, log.started_s)
         self._last_s = max(self._last_s, log.started_s + log.duration_s)
         known = self._hosts.get(log.host, Waited(0, 0.0))
@@ -66,6 +70,8 @@ class FetchView:
             "images_per_s": round(images / seconds, 2),
             "mb_per_s": round(self._bytes / seconds / 1e6, 3),
             "top_reasons": dict(self.drops().most_common(TOP)),
+            "loop_late_s": round(self._late_s, 1),
+            "loop_late_share": round(self._late_s / self._requests_s, 4) if self._requests_s else 0.0,
             "slowest_hosts": [{"host": host, "seconds": round(mean, 3)} for mean, host in slow[:TOP]],
         }
 
@@ -74,6 +80,10 @@ class FetchView:
 
     def line(self) -> str:
         return line_of(self.facts())
+
+    def warning(self) -> str:
+        """What is wrong with how this machine asks, and the remedy; "" where nothing is."""
+        return warning_of(self.facts())
 
 
 def line_of(facts: dict[str, Any]) -> str:
@@ -84,5 +94,16 @@ def line_of(facts: dict[str, Any]) -> str:
     parts += [f"{facts['images']:,} images", f"{facts['success_share']:.0%} of the urls",
              f"{facts['images_per_s']:.1f} images/s", f"{facts['mb_per_s']:.1f} MB/s"]  # fmt: skip
     parts += [f"{reason} {n:,}" for reason, n in list(facts["top_reasons"].items())[:2]]
+    parts += [f"loop late {facts['loop_late_share']:.0%}"] if facts["loop_late_share"] > LATE_SHARE else []
     parts += [f"slowest {host['host']} {host['seconds']:.1f} s" for host in facts["slowest_hosts"][:1]]
     return ", ".join(parts)
+
+
+def warning_of(facts: dict[str, Any]) -> str:
+    """Of a machine that is too busy to read what servers answer: it costs time, not rows."""
+    if facts["loop_late_share"] <= LATE_SHARE:
+        return ""
+    return (
+        f"the asking processes had to wait for this machine in {facts['loop_late_share']:.0%} of their requests' time; "
+        "deadlines waited with them. Stop other work, or lower engine.workers, fetch.decoders or web.concurrency"
+    )

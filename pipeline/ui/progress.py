@@ -24,11 +24,13 @@ POLL_S = 0.5
 
 
 class View(Protocol):
-    """Tells in a line what a stage has come to."""
+    """Says in a line what a stage has come to, and at its end what went wrong on our side."""
 
     def update(self) -> None: ...
 
     def line(self) -> str: ...
+
+    def warning(self) -> str: ...
 
 
 class Progress:
@@ -116,6 +118,8 @@ class _Watch:
         self._over.set()
         self._thread.join()
         self._say(f"{self._name}: {how} after {time.monotonic() - self._began:.1f} s{self._more(': ')}")
+        if self._view is not None and (warning := self._view.warning()):
+            self._say(f"{self._name}: {warning}")
 
     def _say(self, line: str) -> None:
         self._progress.note(line)

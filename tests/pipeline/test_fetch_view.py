@@ -86,6 +86,25 @@ class Talkative:
     def line(self) -> str:
         return "102 images, " * 20
 
+    def warning(self) -> str:
+        return "this machine is too busy"
+
+
+def test_a_machine_that_is_too_busy_is_said_with_the_remedy(tmp_path):
+    names = [f"0000-00000-0000{n}" for n in range(2)]
+    for name, late_s in zip(names, [0.0, 3.0], strict=True):
+        write_rows(str(tmp_path / f"images/{name}.parquet"), Image, [])
+        log = FetchLog(b"1", "h", "127.0.0.1", 1_000.0, 4.0, 10, late_s)
+        write_rows(str(tmp_path / f"images/{name}.log.parquet"), FetchLog, [log])
+    view = FetchView(str(tmp_path), 0)
+    view.update()
+    assert (view.facts()["loop_late_s"], view.facts()["loop_late_share"]) == (3.0, 0.375)
+    assert "in 38% of their requests' time" in view.warning()
+    assert "engine.workers" in view.warning()
+    quiet = FetchView(str(tmp_path), 1)
+    quiet.update()
+    assert (quiet.facts()["loop_late_share"], quiet.warning()) == (0.0, "")
+
 
 def test_what_it_says_leaves_room_for_the_counts():
     screen = io.StringIO()

@@ -70,7 +70,8 @@ def standing(before: Image, log: FetchLog) -> Fetched:
 
 def log_of(candidate: Candidate, answer: Answer) -> FetchLog:
     host = host_of(answer.final_url or candidate.url)
-    return FetchLog(candidate.uid, host, answer.address, answer.started_s, answer.duration_s, answer.bytes_received)
+    return FetchLog(candidate.uid, host, answer.address, answer.started_s, answer.duration_s, answer.bytes_received,
+                    answer.loop_late_s)  # fmt: skip
 
 
 def _failed(image: Image, drop: Drop, answer: Answer) -> Image:

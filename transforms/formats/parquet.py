@@ -80,8 +80,15 @@ def _reader(hint: Any) -> Any:
 
 
 def _record_reader(record_type: type) -> Any:
+    """A field with a default may be missing: its column came later than the file."""
     readers = [(name, _reader(hint)) for name, hint in get_type_hints(record_type).items()]
-    return lambda row: record_type(*(read(row[name]) if read else row[name] for name, read in readers))
+
+    def make(row: dict[str, Any]) -> Any:
+        if len(row) >= len(readers):
+            return record_type(*(read(row[name]) if read else row[name] for name, read in readers))
+        return record_type(**{name: read(row[name]) if read else row[name] for name, read in readers if name in row})
+
+    return make
 
 
 def read_rows(path: str, record_type: type[R], batch_rows: int = 10_000) -> Iterator[R]:

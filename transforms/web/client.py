@@ -21,6 +21,7 @@ from transforms.web.address import Resolver
 from transforms.web.certificates import authorities
 from transforms.web.curl import Curl, Request
 from transforms.web.failures import drop_of
+from transforms.web.loop import loop_clock
 from transforms.web.settings import Address, WebSettings
 from transforms.web.target import Target, target_of
 from transforms.web.transfer import Caps, Transfer
@@ -55,6 +56,7 @@ class Reply(NamedTuple):
     duration_s: float = 0.0
     bytes_received: int = 0  # of the body, as sent
     drop: Drop | None = None
+    loop_late_s: float = 0.0  # of duration_s: our loop was not served, and no deadline ran
 
 
 class Answer(NamedTuple):
@@ -71,6 +73,7 @@ class Answer(NamedTuple):
     duration_s: float  # of the requests, without the waiting between them
     bytes_received: int
     drop: Drop | None
+    loop_late_s: float = 0.0  # of duration_s: our loop was not served, and no deadline ran
 
 
 def no_answer(url: str) -> Answer:
@@ -170,16 +173,18 @@ class Client:
 
     async def exchange(self, url: str, wanted: Wanted, watcher: Watcher | None = None) -> Reply:
         """One request and its reply. `url` is a serialised http(s) url."""
-        started = time.monotonic()
+        clock = loop_clock()
+        began_s, late_s = time.monotonic(), clock.late_s
         reply = Reply(url, started_s=time.time())
         target = target_of(url)
         found = self.judge_target(url) or await self._resolver.addresses(target.host, target.port)
         if isinstance(found, Drop):
-            return reply._replace(drop=found, duration_s=time.monotonic() - started)
-        reply = await self._transferred(reply, request_of(target, found, self._fields_of(wanted)), wanted, watcher)
+            reply = reply._replace(drop=found)
+        else:
+            reply = await self._transferred(reply, request_of(target, found, self._fields_of(wanted)), wanted, watcher)
         if reply.drop is None and reply.status != 200:
             reply = reply._replace(drop=Drop(Reason.HTTP_STATUS, reply.status))
-        return reply._replace(duration_s=time.monotonic() - started)
+        return reply._replace(duration_s=time.monotonic() - began_s, loop_late_s=clock.late_s - late_s)
 
     def _fields_of(self, wanted: Wanted) -> list[str]:
         return [*self._fields, f"Accept: {wanted.accept}", *(f"{name}: {value}" for name, value in wanted.headers)]
@@ -188,7 +193,9 @@ class Client:
         watcher = watcher or _Nobody()
         caps = Caps(wanted.max_bytes, self._settings.max_header_bytes, wanted.cut)
         connected = self._connected(watcher)
-        transfer = Transfer(caps, self._settings.timeouts, connected, watcher.answered, self._large.may_grow)
+        transfer = Transfer(
+            caps, self._settings.timeouts, loop_clock().now_s, connected, watcher.answered, self._large.may_grow
+        )
         assert self._curl is not None
         try:
             end = await self._curl.run(request, transfer)
@@ -285,6 +292,7 @@ def answer_of(url: str, replies: Sequence[Reply], before: int = 0) -> Answer:
         duration_s=sum(reply.duration_s for reply in replies),
         bytes_received=sum(reply.bytes_received for reply in replies),
         drop=last.drop,
+        loop_late_s=sum(reply.loop_late_s for reply in replies),
     )
 
 

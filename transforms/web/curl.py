@@ -4,11 +4,11 @@ curl looks nothing up here: every transfer comes with the addresses that were ju
 """
 
 import asyncio
-import time
 from typing import NamedTuple
 
 import pycurl
 
+from transforms.web.loop import TICK_S
 from transforms.web.transfer import Transfer
 
 MAX_IDLE_CONNECTIONS = 512
@@ -16,7 +16,6 @@ BUFFER_BYTES = 128 * 1024
 # OpenSSL's own list but for its first: it would offer a key of the quantum age too, a tenth of a handshake's cost, for
 # pictures that anybody may have.
 KEY_EXCHANGES = "X25519:P-256:X448:P-384:P-521:ffdhe2048:ffdhe3072"
-TICK_S = 0.05  # how late a deadline may be noticed
 _READ, _WRITE = 1, 2  # bits of CURL_POLL_IN, OUT and INOUT
 
 
@@ -180,9 +179,8 @@ class Curl:
             done.set_result(end)
 
     def _tick(self) -> None:
-        now_s = time.monotonic()
         for handle, (transfer, _) in list(self._running.items()):
-            overdue = transfer.overdue(now_s)
+            overdue = transfer.overdue()
             if overdue:
                 self._finish(handle, End(overdue=overdue))
         self._ticker = self._loop.call_later(TICK_S, self._tick) if self._running else None

@@ -12,6 +12,7 @@ import aiodns
 import pycares
 
 from filters.reasons import Drop, Reason
+from transforms.web.loop import loop_clock
 
 MAX_NAMES = 100_000
 MAX_TTL_S = 3_600
@@ -52,7 +53,7 @@ class NameServers:
         """One family alone: asked for both, c-ares takes a failure of one and nothing of the other for "not there"."""
         assert self._resolver is not None
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with loop_clock().timeout(self._timeout_s):
                 found = await self._resolver.getaddrinfo(host, family, type=socket.SOCK_STREAM)
         except TimeoutError:
             return Drop(Reason.LOCAL_RESOLVER, None, "no answer in time")

@@ -1,6 +1,5 @@
 """One request on its way, and what came back: head and body within their caps, each phase within its deadline."""
 
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,12 +20,16 @@ class Caps(NamedTuple):
 
 
 class Transfer:
-    """What curl's callbacks fill. A callback that returns False ends the transfer: `drop` or `is_enough` says why."""
+    """What curl's callbacks fill. A callback that returns False ends the transfer: `drop` or `is_enough` says why.
+
+    `now_s` is the clock of its deadlines: the time in which the loop was served (`transforms.web.loop`).
+    """
 
     def __init__(
         self,
         caps: Caps,
         timeouts: Timeouts,
+        now_s: Callable[[], float],
         on_connected: Callable[[str], Drop | None],
         on_answer: Callable[[], None],
         may_grow: Callable[["Transfer"], bool],
@@ -38,9 +41,9 @@ class Transfer:
         self.is_enough = False
         self._lines: list[bytes] = []
         self._fields: Headers = ()
-        self._caps, self._timeouts = caps, timeouts
+        self._caps, self._timeouts, self._now_s = caps, timeouts, now_s
         self._on_connected, self._on_answer, self._may_grow = on_connected, on_answer, may_grow
-        self._begun_s = self._heard_s = time.monotonic()
+        self._begun_s = self._heard_s = now_s()
         self._is_connected = False
         self._head_is_whole = False
         self._paused_s: float | None = None
@@ -52,11 +55,11 @@ class Transfer:
         self.address = ip
         self.drop = self._on_connected(ip)
         self._is_connected = True
-        self._heard_s = time.monotonic()
+        self._heard_s = self._now_s()
         return self.drop is None
 
     def header_line(self, line: bytes) -> bool:
-        self._heard_s = time.monotonic()
+        self._heard_s = self._now_s()
         if self._head_is_whole and not line.startswith(b"HTTP/"):
             return True  # a trailer
         if line.startswith(b"HTTP/"):
@@ -91,7 +94,7 @@ class Transfer:
 
     def body_piece(self, piece: bytes) -> bool | None:
         """None: not now; the same piece is to come again when `resume` has been called."""
-        self._heard_s = time.monotonic()
+        self._heard_s = self._now_s()
         if not self._is_wanted():
             self.body += piece
             self.is_enough = len(self.body) > MAX_NOTE_BYTES
@@ -111,7 +114,7 @@ class Transfer:
     def resume(self) -> None:
         """The wait was ours: the server's deadlines stood still."""
         assert self._paused_s is not None
-        waited_s = time.monotonic() - self._paused_s
+        waited_s = self._now_s() - self._paused_s
         self._begun_s += waited_s
         self._heard_s += waited_s
         self._paused_s = None
@@ -125,10 +128,11 @@ class Transfer:
 
     # what came
 
-    def overdue(self, now_s: float) -> str:
+    def overdue(self) -> str:
         """Which deadline has passed: connect, read or total; "" for none."""
         if self._paused_s is not None:
             return ""
+        now_s = self._now_s()
         if now_s - self._begun_s > self._timeouts.total_s:
             return "total"
         if not self._is_connected:
