@@ -3,10 +3,14 @@
 import asyncio
 import ssl
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from transforms.web.settings import Pace, Timeouts, WebSettings
+
+TICK_S = 0.004
 
 
 class Request(NamedTuple):
@@ -17,6 +21,12 @@ class Request(NamedTuple):
     path: str
     headers: dict[str, str]
     connection: int
+    since_s: float = 0.0  # monotonic: it came then at the earliest; long before `at_s` where the server was held up
+
+
+def gaps_between(requests: Sequence[Request]) -> list[float]:
+    """The seconds between each request and the next, at most: a server that was held up saw some of them late."""
+    return [later.at_s - earlier.since_s for earlier, later in pairwise(requests)]
 
 
 Handler = Callable[[Request, asyncio.StreamWriter], Awaitable[None]]
@@ -44,8 +54,16 @@ class RawServer:
         self.port = 0
         self._tls, self._addresses = tls, addresses
         self._tasks: set[asyncio.Task] = set()
+        self._ticks: deque[float] = deque([time.monotonic()] * 2, maxlen=2)
+
+    async def _tick(self) -> None:
+        """When this loop last looked at its sockets. The last tick but one: after a stop timers come before sockets."""
+        while True:
+            self._ticks.append(time.monotonic())
+            await asyncio.sleep(TICK_S)
 
     async def __aenter__(self) -> "RawServer":
+        self._tasks.add(asyncio.create_task(self._tick()))
         self._servers = []
         for address in self._addresses:
             server = await asyncio.start_server(self._serve, address, self.port, ssl=self._tls)
@@ -81,7 +99,7 @@ class RawServer:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
             host = headers.get("host", "").partition(":")[0]
-            request = Request(time.monotonic(), host, head[0].split(" ")[1], headers, connection)
+            request = Request(time.monotonic(), host, head[0].split(" ")[1], headers, connection, self._ticks[0])
             self.log.append(request)
             self.in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self.in_flight)

@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import resource
 import ssl
-import time
 import zlib
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +19,7 @@ from filters.reasons import Reason
 from transforms.web.address import Resolver
 from transforms.web.client import Answer, Client
 from transforms.web.dns import Found
+from transforms.web.loop import SERVED_S
 from transforms.web.settings import Timeouts, WebSettings
 
 URL = "http://a.test/x"
@@ -122,9 +122,8 @@ BODIES = [
 
 @pytest.mark.parametrize(("name", "handler", "reason"), BODIES, ids=[name for name, *_ in BODIES])
 def test_broken_answers_end_in_time_with_their_reason(name, handler, reason):
-    started = time.monotonic()
     answer, _ = get({"/x": handler}, timeouts=SHORT)
-    assert time.monotonic() - started < 0.8 + 1
+    assert answer.duration_s - answer.loop_late_s < SHORT.total_s + 2 * SERVED_S  # whatever holds this process up
     assert reason_of(answer)[0] is reason
 
 

@@ -3,10 +3,9 @@
 import asyncio
 import gzip
 import json
-from itertools import pairwise
 
 import pytest
-from helpers.raw_server import SHORT, RawServer, http, settings_for
+from helpers.raw_server import SHORT, RawServer, gaps_between, http, settings_for
 
 from filters.reasons import Drop, Reason
 from transforms.web.dns import Found
@@ -182,8 +181,7 @@ def test_crawl_delay_is_kept_between_all_requests():
     robots = http(200, b"User-agent: *\nCrawl-delay: 0.15\n")
     urls = [f"http://a.test/x.jpg?{n}" for n in range(3)]
     _, server = ask({"/robots.txt": robots}, urls, opt_outs=OptOutSettings(tdmrep=False))
-    times = [request.at_s for request in server.log]
-    assert min(b - a for a, b in pairwise(times)) >= 0.15
+    assert min(gaps_between(server.log)) >= 0.15
     assert server.most_in_flight == 1
 
 
@@ -203,9 +201,9 @@ def test_gaps_and_limits_as_the_server_sees_them():
     answers, server = ask({"/x.jpg": slow}, urls, images=pace)
     assert reasons(answers) == [None] * 36
     for host in "abc":
-        times = [request.at_s for request in server.log if request.host == f"{host}.test"]
-        assert len(times) == 14
-        assert min(b - a for a, b in pairwise(times)) >= 0.02
+        requests = [request for request in server.log if request.host == f"{host}.test"]
+        assert len(requests) == 14
+        assert min(gaps_between(requests)) >= 0.02
     assert server.most_in_flight <= 6
 
 
@@ -214,14 +212,14 @@ def test_429_and_503_are_asked_again_after_the_wait():
 
     def busy(status, refusals):
         async def handler(request, writer):
-            times.append(request.at_s)
+            times.append(request)
             writer.write(http(status, b"", "Retry-After: 1") if len(times) <= refusals else IMAGE)
 
         return handler
 
     answers, _ = ask({"/x.jpg": busy(429, 1)})
     assert reasons(answers) == [None]
-    assert times[1] - times[0] >= 1.0
+    assert gaps_between(times)[0] >= 1.0
     times.clear()
     answers, _ = ask({"/x.jpg": busy(503, 9)}, max_backoff_s=0.05)
     assert (answers[0].drop.reason, answers[0].drop.value) == (Reason.HTTP_STATUS, 503)
