@@ -4,16 +4,23 @@
 `<stage>.started.json` is written first; clocks go to `<stage>.log.json`.
 """
 
+import contextlib
 import hashlib
 import json
+import platform
+import resource
 from collections.abc import Iterable
+from datetime import datetime
+from importlib import metadata
 from typing import Any, NamedTuple
 
+from pipeline import __version__
 from pipeline.errors import UsageError
 from transforms import run_dir, storage
 from transforms.records import SCHEMA_VERSION
 
 URL_IDENTITY = 1
+VERSIONED = ("apache-beam", "pyarrow", "pillow", "numpy", "torch", "open_clip_torch", "selectolax", "pdqhash")
 
 
 class Stamp(NamedTuple):
@@ -111,3 +118,25 @@ def differing_keys(old: Any, new: Any, prefix: str = "") -> list[str]:
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def machine_log(began: datetime, duration_s: float) -> dict[str, Any]:
+    """What depends on clock and machine: CPU seconds of this process and its children, bytes of the largest one."""
+    me, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = me.ru_utime + me.ru_stime + children.ru_utime + children.ru_stime
+    return {
+        "started": began.isoformat(timespec="seconds"),
+        "duration_s": round(duration_s, 3),
+        "cpu_s": round(cpu_s, 3),
+        "peak_bytes": max(me.ru_maxrss, children.ru_maxrss) * 1024,
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of this package, Python, and the libraries that decide what a run gives."""
+    found = {"pairmill": __version__, "python": platform.python_version()}
+    for package in VERSIONED:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found

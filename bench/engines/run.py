@@ -56,7 +56,7 @@ def measure_of(part: str) -> Callable[[Path, float], dict[str, Any]]:
 def write(out: Path, part: str, figures: dict[str, Any], scale: float) -> None:
     """Add a part's figures, and how they came about, to what is known."""
     from bench.engines.measure import machine
-    from pipeline.run import versions
+    from pipeline.manifest import versions
 
     known = json.loads(out.read_text()) if out.exists() else {"ratios": {}, "measured": {}}
     known["ratios"] |= figures.pop("ratios", {})

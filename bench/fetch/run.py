@@ -28,7 +28,7 @@ from bench.fetch import slow_web
 from bench.fetch.clients import IMG2DATASET, Outcome, img2dataset, pairmill, stored_images
 from bench.fetch.corpus import BIG_URLS, HOSTS, WEB_URLS, Corpus, write_corpus, write_urls
 from bench.fetch.serving import Web, serving
-from pipeline.run import versions
+from pipeline.manifest import versions
 
 RESULTS = Path("bench/results/fetch.json")
 SAMPLE = 300  # images whose PSNR is measured

@@ -12,7 +12,8 @@ from pipeline.context import Context
 from pipeline.engines.engine import Engine
 from pipeline.errors import DataError, UsageError
 from pipeline.manifest import Stamp
-from pipeline.run import has_grown, refusal, run_stages, stages_between
+from pipeline.redo import has_grown, refusal
+from pipeline.run import run_stages, stages_between
 from pipeline.stages import STAGES
 from pipeline.stages.collect import stamp as collect_stamp
 from pipeline.stages.fetch import check_guards
