@@ -19,7 +19,7 @@ FIRST = 0
 class Request(NamedTuple):
     """What a later round asks again: failures for some reasons, everything that was fetched, or what was led on."""
 
-    kind: Literal["retry", "refresh", "redirects"]
+    kind: Literal["retry", "refresh", "redirects", "added"]  # added: candidates that came after the round before
     reasons: tuple[str, ...] = ()  # of a retry; empty for those that may pass
 
 

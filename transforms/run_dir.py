@@ -2,7 +2,7 @@
 
     run.yaml                                     the settings
     manifest/STAGE[.NAME].json                   what is finished, from what
-    pages/     plan/…  STEM.parquet  STEM-….warc.gz        a crawl
+    pages/     plan/…  retries/…  STEM.parquet  STEM-….warc.gz        a crawl
     candidates/ part-….parquet  pages-….parquet  rejects/ part-….parquet
     images/    plan/…  pages/…  rounds/…  STEM.parquet  STEM-….tar  STEM.log.parquet
     scores/STEM.parquet   selection/NAME/STEM.parquet   shards/NAME/…   logs/
@@ -18,7 +18,7 @@ MANIFEST, LOGS = "manifest", "logs"
 PAGES, CANDIDATES, REJECTS, IMAGES, SCORES, SELECTION, SHARDS = (
     "pages", "candidates", "rejects", "images", "scores", "selection", "shards",
 )  # fmt: skip
-PLAN, ROUNDS = "plan", "rounds"
+PLAN, ROUNDS, RETRIES = "plan", "rounds", "retries"
 
 
 def folder(run: str, *names: str) -> str:

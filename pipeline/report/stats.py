@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.columns import live_columns, read_columns
 from pipeline.manifest import Manifests
 from transforms import run_dir, storage
+from transforms.crawl.passes import newest_pages
 
 TOP_HOSTS = 50
 SIDE_STEP, SCORE_STEP, LENGTH_STEP = 64, 0.02, 10
@@ -130,7 +131,7 @@ def merge_faults(run: str) -> list[str]:
 
 def page_outcomes(run: str) -> dict[str, int]:
     """Pages of our own crawl by reason; "" is read."""
-    return dict(Counter(row["reason"] for row in read_columns(run, run_dir.PAGES, ["reason"])).most_common())
+    return dict(Counter(page.reason for _, page in newest_pages(run)).most_common())
 
 
 def archive_losses(run: str) -> dict[str, int]:

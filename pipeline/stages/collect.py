@@ -17,8 +17,9 @@ from pipeline.stages.contact import check_contact
 from pipeline.stages.crawl import crawl
 from transforms import run_dir, storage
 from transforms.collect.transform import Collect, collect_steps
+from transforms.crawl.passes import newest_pages
 from transforms.formats.parquet import count_rows, read_all
-from transforms.records import CrawlPage, Reject, Unit
+from transforms.records import Reject, Unit
 from transforms.sources.base import SourceError
 
 
@@ -116,9 +117,7 @@ def lost_of_archives(c: Context) -> dict[str, int]:
 
 def what_was_found(run: str) -> str:
     """Pages by outcome and rejects by reason, as a line."""
-    pages = Counter(
-        row.reason or "read" for row in read_all(run_dir.folder(run, run_dir.PAGES), "*.parquet", CrawlPage)
-    )
+    pages = Counter(page.reason or "read" for _, page in newest_pages(run))
     rejects = Counter(row.reason for row in read_all(run_dir.folder(run, run_dir.REJECTS), "*.parquet", Reject))
     parts = [f"{what}: {reasons_text(counts)}" for what, counts in (("pages", pages), ("rejects", rejects)) if counts]
     return "; ".join(parts) or "no page and no row"

@@ -9,6 +9,7 @@ from pipeline.context import Context
 from transforms import run_dir, storage
 from transforms.coordination import lease
 from transforms.crawl.frontier import first_frontier, next_frontier
+from transforms.crawl.passes import failed_pages, retries_of, rounds_planned
 from transforms.crawl.settings import CrawlSource
 from transforms.crawl.transform import LEASES, CrawlRound
 from transforms.formats import parquet
@@ -17,19 +18,38 @@ from transforms.records import CrawlPage, CrawlTarget
 
 
 def crawl(c: Context, source: CrawlSource) -> None:
-    """Crawl until no round has a new page or a budget is used up. A round that was begun goes on."""
-    round_ = 0
-    while round_ <= source.max_depth:
-        tasks = frontier_tasks(c.run, round_)
-        if tasks is None:
-            tasks = write_frontier(c.run, round_, new_urls(c.run, round_, source), source)
-        if not tasks:
-            break
-        crawl_round(c, source, round_, tasks)
-        round_ += 1
+    """Every pass of the crawl, until no round has a page or a budget is used up. A round that was begun goes on."""
+    crawl_pass(c, source, 0, {})
+    for retry in retries_of(c.run):
+        crawl_pass(c, source, retry.start, failed_pages(c.run, retry))
     lease.clear(c.run, LEASES, c.settings.web.lease_s)
     folder = run_dir.folder(c.run, run_dir.PAGES)
     storage.sweep(folder, committed_names(folder))
+
+
+def crawl_pass(c: Context, source: CrawlSource, start: int, failed: dict[int, list[str]]) -> None:
+    """The rounds of a pass from round `start`; `failed`: depth → pages that are asked again there."""
+    for depth in range(source.max_depth + 1):
+        round_ = start + depth
+        tasks = frontier_tasks(c.run, round_)
+        if tasks is None:
+            urls = [*failed.get(depth, []), *new_urls(c.run, round_, depth, source, is_first=start == 0)]
+            tasks = write_frontier(c.run, round_, urls, source)
+        if tasks:
+            crawl_round(c, source, round_, tasks)
+        elif depth >= max(failed, default=0):
+            return
+
+
+def is_over(run: str, source: CrawlSource) -> bool:
+    """Whether the newest pass has come to its end: its last frontier is empty, or whole at the deepest level."""
+    last = rounds_planned(run) - 1
+    if last < 0:
+        return False
+    start = max((retry.start for retry in retries_of(run) if retry.start <= last), default=0)
+    if not frontier_tasks(run, last):
+        return True
+    return last - start == source.max_depth and pages_done(run, last) == pages_planned(run, last)
 
 
 def frontier_tasks(run: str, round_: int) -> list[int] | None:
@@ -40,11 +60,11 @@ def frontier_tasks(run: str, round_: int) -> list[int] | None:
     return [run_dir.task_of_plan(name) for name in storage.list_names(plan, run_dir.of_round(round_))]
 
 
-def new_urls(run: str, round_: int, source: CrawlSource) -> list[str]:
-    """The pages of a new round: the seeds, or what the last round linked to. Bounded by the crawl's budget."""
+def new_urls(run: str, round_: int, depth: int, source: CrawlSource, is_first: bool) -> list[str]:
+    """The new pages of a round: the seeds, or what the last round linked to. Bounded by the crawl's budget."""
     seeds = source.seed_urls()
-    if round_ == 0:
-        return first_frontier(seeds, source)
+    if depth == 0:
+        return first_frontier(seeds, source) if is_first else []
     plan = run_dir.folder(run, run_dir.PAGES, run_dir.PLAN)
     known = {target.url for target in parquet.read_all(plan, "*.parquet", CrawlTarget)}
     return next_frontier(known, links_of(run, round_ - 1), source, seeds)
@@ -78,11 +98,15 @@ def in_turn(hosts: dict[str, list[str]]) -> Iterator[str]:
 
 
 def crawl_round(c: Context, source: CrawlSource, round_: int, tasks: list[int]) -> None:
-    plan = run_dir.folder(c.run, run_dir.PAGES, run_dir.PLAN)
-    pages = sum(1 for _ in parquet.read_all(plan, run_dir.of_round(round_), CrawlTarget))
+    pages = pages_planned(c.run, round_)
     c.progress.stage(f"crawl, round {round_}", pages, "pages", lambda: pages_done(c.run, round_))
     transform = CrawlRound(c.run, round_, c.settings.web, c.settings.collect.html, source.local_pauses_s)
     c.engine.run(lambda p: p | "Tasks" >> beam.Create(tasks) | transform, "crawl", c.progress.say, len(tasks))
+
+
+def pages_planned(run: str, round_: int) -> int:
+    plan = run_dir.folder(run, run_dir.PAGES, run_dir.PLAN)
+    return sum(parquet.count_rows(storage.join(plan, n)) for n in storage.list_names(plan, run_dir.of_round(round_)))
 
 
 def pages_done(run: str, round_: int) -> int:

@@ -19,6 +19,7 @@ from pipeline.stages.contact import check_contact
 from pipeline.ui.fetch_view import FetchView
 from transforms import rounds, run_dir, storage
 from transforms.coordination import lease
+from transforms.crawl.passes import retries_of
 from transforms.fetch.again import at_most
 from transforms.fetch.commit import committed_names
 from transforms.fetch.plan import LEASES, tasks_for
@@ -28,7 +29,10 @@ from transforms.web.settings import WebSettings
 
 
 def stamp(c: Context) -> Stamp:
-    return Stamp(content(c.settings.fetch) | {"web": content(c.settings.web)}, {"candidates": c.digest("collect")})
+    """A later pass of a crawl adds candidates; what was asked before stays true."""
+    digests = [*(retry.before for retry in retries_of(c.run) if retry.before), c.digest("collect")]
+    inputs = {f"candidates, pass {n}" if n else "candidates": digest for n, digest in enumerate(digests)}
+    return Stamp(content(c.settings.fetch) | {"web": content(c.settings.web)}, inputs)
 
 
 def check(c: Context) -> None:
@@ -46,14 +50,24 @@ def work(c: Context) -> bool:
         round_ = rounds.rounds_of(c.run)[-1]
         if not fetch_round(c._replace(part=part), round_, rows):
             return False
-        if not count_reasons(c.run, run_dir.stems_of_round(c.run, round_)).get(Reason.HANDED_OVER):
+        if count_reasons(c.run, run_dir.stems_of_round(c.run, round_)).get(Reason.HANDED_OVER):
+            rounds.publish_request(c.run, round_ + 1, rounds.Request("redirects"))
+        elif lacks_candidates(c.run):
+            rounds.publish_request(c.run, round_ + 1, rounds.Request("added"))
+        else:
             break
-        rounds.publish_request(c.run, round_ + 1, rounds.Request("redirects"))
         part = (0, 1)
     lease.clear(c.run, LEASES, c.settings.web.lease_s)  # no attempt is under way any more
     folder = run_dir.folder(c.run, run_dir.IMAGES)
     storage.sweep(folder, committed_names(folder))
     return True
+
+
+def lacks_candidates(run: str) -> bool:
+    """Whether a later pass of the crawl has found candidates for which no round was begun."""
+    requests = [rounds.read_request(run, round_) for round_ in rounds.rounds_of(run)]
+    begun = sum(request is not None and request.kind == "added" for request in requests)
+    return begun < sum(bool(retry.before) for retry in retries_of(run))
 
 
 def fetch_round(c: Context, round_: int, rows: int) -> bool:
@@ -89,7 +103,7 @@ def make_plan(c: Context, round_: int, rows: int) -> dict[str, Any]:
 def _run_plan(c: Context, round_: int, rows: int) -> int:
     """How many tasks the plan is cut into."""
     request = rounds.read_request(c.run, round_)
-    if request is None:
+    if request is None or request.kind == "added":
         folder = run_dir.folder(c.run, run_dir.CANDIDATES)
         files = inputs = [storage.join(folder, n) for n in storage.list_names(folder, "part-*.parquet")]
     else:
@@ -152,4 +166,4 @@ def check_guards(reasons: Counter[str], engine: EngineSettings) -> None:
                         f"engine.max_drop_share = {engine.max_drop_share}; raise it to accept them")  # fmt: skip
 
 
-STAGE = Stage("fetch", (run_dir.IMAGES,), stamp, check, work, facts, frozen=True)
+STAGE = Stage("fetch", (run_dir.IMAGES,), stamp, check, work, facts, frozen=True, grows=True)

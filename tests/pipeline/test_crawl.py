@@ -1,11 +1,9 @@
 """A crawl in rounds over a real server: budgets by sort order, parts that are never asked twice, rounds that go on."""
 
-import asyncio
-import threading
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from helpers.in_thread import in_thread
 from helpers.raw_server import RawServer, http
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +14,7 @@ from pipeline.context import Context
 from pipeline.engines.engine import Engine
 from pipeline.stages.crawl import committed_names, crawl, frontier_tasks, in_turn, write_frontier
 from pipeline.ui.progress import Progress
+from transforms.crawl.passes import Retry, newest_pages, publish_retry, rounds_planned
 from transforms.crawl.settings import CrawlSource
 from transforms.formats import parquet
 from transforms.records import CrawlPage, CrawlTarget
@@ -45,20 +44,9 @@ SITE = {
 PAGES = {f"http://{name}" for name in SITE if not name.endswith(".txt")} - {"http://a.test/1/2?page=2"}
 
 
-@contextmanager
 def serving(routes):
     """The server in a thread of its own: the crawl is no coroutine."""
-    loop, server = asyncio.new_event_loop(), RawServer(routes)
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
-    try:
-        yield server
-    finally:
-        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    return in_thread(RawServer(routes))
 
 
 @pytest.fixture
@@ -201,6 +189,90 @@ def test_pages_that_a_broken_name_cost_are_few_enough_to_go_on(site, tmp_path, m
     run_crawl(tmp_path, site, local_pauses_s=[0.01], pages_per_part=6, tasks=1)
     assert seen(tmp_path)["http://b.test/x"].reason == "local_resolver"
     assert set(seen(tmp_path)) >= PAGES
+
+
+# asking pages again
+
+
+class Sick(RawServer):
+    """A site of which some pages answer 503 until it is `well`."""
+
+    def __init__(self, sick: set[str]) -> None:
+        super().__init__(dict(SITE))
+        self.sick = sick
+        self.well = False
+
+    async def _answer(self, request, writer):
+        if not self.well and request.host + request.path in self.sick:
+            writer.write(http(503, b"", "Retry-After: 0"))
+        else:
+            await super()._answer(request, writer)
+
+
+def timeless(pages: dict[str, CrawlPage]) -> dict[str, CrawlPage]:
+    return {url: page._replace(warc="", warc_sha256="") for url, page in pages.items()}
+
+
+def newest(run: Path) -> dict[str, CrawlPage]:
+    found = [page for _, page in newest_pages(str(run))]
+    assert len(found) == len({page.url for page in found})
+    return {page.url: page for page in found}
+
+
+@pytest.fixture
+def sick():
+    with in_thread(Sick({"a.test/1", "b.test/", "a.test/2/1"})) as server:
+        yield server
+
+
+def test_failed_pages_are_asked_again_and_their_links_followed(sick, site, tmp_path):
+    """Pages at three depths, one of which hid three others: in the end all is as if nothing had failed."""
+    run_crawl(tmp_path / "run", sick)
+    before = newest(tmp_path / "run")
+    assert {url for url, page in before.items() if page.value == 503} == {f"http://{name}" for name in sick.sick}
+    assert "http://a.test/1/1" not in before
+    sick.well, asked_before = True, len(sick.log)
+    publish_retry(str(tmp_path / "run"), Retry(rounds_planned(str(tmp_path / "run")), (), "digest"))
+    run_crawl(tmp_path / "run", sick)
+    again = sorted(f"{r.host}{r.path}" for r in sick.log[asked_before:] if not r.path.endswith((".txt", ".json")))
+    hidden = ["a.test/1/1", "a.test/1/2", "a.test/1/2?page=2", "b.test/x"]
+    assert again == sorted([*sick.sick, "a.test/9", *hidden])  # 404 is among what may end otherwise
+    run_crawl(tmp_path / "undisturbed", site)
+    assert timeless(newest(tmp_path / "run")) == timeless(newest(tmp_path / "undisturbed"))
+    asked_before = len(sick.log)
+    run_crawl(tmp_path / "run", sick)
+    assert len(sick.log) == asked_before
+
+
+def test_a_page_that_fails_twice_can_be_asked_a_third_time(sick, tmp_path):
+    run = str(tmp_path)
+    run_crawl(tmp_path, sick)
+    for _ in range(2):
+        publish_retry(run, Retry(rounds_planned(run), ("http_status",), "digest"))
+        run_crawl(tmp_path, sick)
+    assert {url for url, page in newest(tmp_path).items() if page.value == 503} == {f"http://{n}" for n in sick.sick}
+    sick.well = True
+    publish_retry(run, Retry(rounds_planned(run), ("http_status",), "digest"))
+    run_crawl(tmp_path, sick)
+    assert {url for url, page in newest(tmp_path).items() if not page.reason} >= PAGES
+
+
+def test_only_pages_with_one_of_the_reasons_are_asked_again(sick, tmp_path):
+    run_crawl(tmp_path, sick)
+    sick.well, asked_before = True, len(sick.log)
+    publish_retry(str(tmp_path), Retry(rounds_planned(str(tmp_path)), ("timeout",), "digest"))
+    run_crawl(tmp_path, sick)
+    assert len(sick.log) == asked_before
+
+
+def test_a_level_below_is_asked_though_the_one_above_has_nothing(tmp_path):
+    """Only a page two clicks from the seeds failed: the rounds before it are empty, and do not end the pass."""
+    with in_thread(Sick({"a.test/2/1"})) as server:
+        run_crawl(tmp_path, server)
+        server.well = True
+        publish_retry(str(tmp_path), Retry(rounds_planned(str(tmp_path)), ("http_status",), "digest"))
+        run_crawl(tmp_path, server)
+    assert newest(tmp_path)["http://a.test/2/1"].reason == ""
 
 
 # frontiers

@@ -34,7 +34,12 @@ class PlanFetch(beam.PTransform):
     ) -> None:
         super().__init__()
         self.run, self.round, self.tasks, self.settings, self.web = run, round_, tasks, settings, web
-        self.read = read_candidates if request is None else partial(rows_again, run=run, round_=round_, request=request)
+        if request is None:
+            self.read = read_candidates
+        elif request.kind == "added":
+            self.read = partial(read_added, run=run, round_=round_)
+        else:
+            self.read = partial(rows_again, run=run, round_=round_, request=request)
 
     def expand(self, files: beam.PCollection) -> beam.PCollection:
         rows = (
@@ -78,6 +83,19 @@ class Fetch(beam.PTransform):
 
 def read_candidates(path: str) -> Iterable[PlanRow]:
     return map(unplanned, parquet.read_rows(path, Candidate))
+
+
+def read_added(path: str, run: str, round_: int) -> Iterator[PlanRow]:
+    """The candidates of a file that no earlier round has asked. All its uids are in memory: some 100 bytes each."""
+    uids = {row["uid"] for row in parquet.read_columns(path, ["uid"])}
+    asked = {
+        row["uid"]
+        for stem in run_dir.part_stems(run)
+        if run_dir.round_of(stem) < round_
+        for row in parquet.read_columns(run_dir.image_rows(run, stem), ["uid"])
+        if row["uid"] in uids
+    }
+    return (unplanned(row) for row in parquet.read_rows(path, Candidate) if row.uid not in asked)
 
 
 def by_page(row: PlanRow, tasks: int, web: WebSettings) -> Iterator[tuple[int, PlanRow]]:
