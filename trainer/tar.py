@@ -62,9 +62,12 @@ def _header_at(file: BinaryIO, path: str, place: int) -> tarfile.TarInfo | None:
     if block == bytes(BLOCK_BYTES):
         return None
     try:
-        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
         raise TarError(path, place, f"broken member header: {error}") from error
+    if header.size < 0:  # GNU's binary form has a sign, and the next header would be one that was read already
+        raise TarError(path, place, f"broken member header: a size of {header.size} bytes")
+    return header
 
 
 def _padded(size: int) -> int:
@@ -87,7 +90,7 @@ def _pax(path: str, offset: int, data: bytes) -> str:
     while place < len(data) and (match := PAX_RECORD.match(data, place)):
         length = int(match[1])
         value = data[match.end() : place + length - 1]
-        if match[2] in (b"size", b"GNU.sparse.size", b"GNU.sparse.realsize"):
+        if match[2] == b"size" or match[2].startswith(b"GNU.sparse."):
             raise TarError(path, offset, "a member of more than 8 GiB or a sparse one")
         name = value if match[2] == b"path" else name
         place += max(length, 1)

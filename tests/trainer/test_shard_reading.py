@@ -99,6 +99,28 @@ def test_a_pax_record_without_end_is_no_loop(tmp_path):
         find_samples(tmp_path)
 
 
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.DIRTYPE])
+def test_a_size_below_nothing_is_no_loop(tmp_path, kind):
+    """GNU's binary form of a size has a sign: the reader would go back, for ever."""
+    info = tarfile.TarInfo("k.txt")
+    info.type = kind
+    header = bytearray(info.tobuf())
+    header[124:136] = (-1024).to_bytes(12, "big", signed=True)
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * ord(" ") + sum(header[156:]))
+    (tmp_path / "a.tar").write_bytes(tarfile.TarInfo("j.txt").tobuf() + bytes(header) + bytes(1024))
+    with pytest.raises(TarError, match=r"a size of -1024 bytes \(at byte 512\)"):
+        find_samples(tmp_path)
+
+
+def test_a_sparse_member_is_refused(tmp_path):
+    """Its payload is a map and pieces, no picture."""
+    info = tarfile.TarInfo("k.jpg")
+    info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+    (tmp_path / "a.tar").write_bytes(info.tobuf(tarfile.PAX_FORMAT) + bytes(1024))
+    with pytest.raises(TarError, match="sparse"):
+        find_samples(tmp_path)
+
+
 def test_missing_folders_and_samples_are_told(tmp_path, shards):
     with pytest.raises(ShardError, match="no such folder"):
         tars_of(tmp_path / "nowhere")
