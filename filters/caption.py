@@ -163,7 +163,7 @@ class CaptionRules(Rules):
     max_characters: int = Field(1_000, ge=1)  # COYO-700M
     max_words: int = Field(256, ge=1)  # COYO-700M
     min_characters_unspaced: int = Field(4, ge=0)  # two Chinese words
-    boilerplate: bool = True  # texts that stand at pictures of every kind
+    boilerplate: bool = True  # texts that accompany pictures of every kind
     more_boilerplate: list[str] = []  # whole captions, in any case
 
 

@@ -41,7 +41,7 @@ _SPACED = re.compile(
 )
 
 # In the patterns below the text has ASCII digits, hyphens and brackets only (`_plain`), and \w means ASCII: Chinese
-# stands next to a number without a space.
+# follows a number without a space.
 _SEP = r"[\s./()-]{0,3}"
 _ALONE, _END = r"(?<![\w.+,])", r"(?![\w]|[-./:,]\d)"
 # +49 30 123456, 0049 30 1234567, +44 (0)20 7946 0958: an international prefix says what it is.

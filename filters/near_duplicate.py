@@ -14,7 +14,7 @@ from filters.rules import Rules
 
 HASH_BITS = 256
 BLOCK = 1_024  # members compared at once with as many others: 1,024 x 1,024 x 32 bytes
-CROWD = 8_192  # distinct hashes of one band; more are divided again before they are compared
+MAX_BUCKET = 8_192  # distinct hashes of one band; more are divided again before they are compared
 
 
 class NearDuplicateRules(Rules):
@@ -29,7 +29,7 @@ class Member(NamedTuple):
 
     hash: bytes  # (32,)
     uid: bytes
-    standing: tuple[float, ...]  # higher is better; the uid breaks ties
+    rank_key: tuple[float, ...]  # higher is better; the uid breaks ties
 
 
 def bands(hash_: bytes, radius: int) -> Iterator[tuple[int, int]]:
@@ -50,9 +50,9 @@ def within_bucket(members: Sequence[Member], radius: int) -> Iterator[tuple[byte
     """(uid, uid of the nearest better one, distance) for each member with a better one within the radius.
 
     Beside the members themselves memory is bounded by a block of them, however many share the bucket. More than
-    `CROWD` distinct hashes are divided into bands once more, so that time grows with those that are truly alike.
+    `MAX_BUCKET` distinct hashes are divided into bands once more, so that time grows with those that are truly alike.
     """
-    ordered = sorted(members, key=lambda m: (m.standing, m.uid), reverse=True)  # best first
+    ordered = sorted(members, key=lambda m: (m.rank_key, m.uid), reverse=True)  # best first
     leaders: dict[bytes, Member] = {}  # the best of each hash; thousands of equal copies are compared once
     for member in ordered:
         leader = leaders.setdefault(member.hash, member)
@@ -63,38 +63,38 @@ def within_bucket(members: Sequence[Member], radius: int) -> Iterator[tuple[byte
 
 def _among_leaders(ordered: Sequence[Member], radius: int) -> Iterator[tuple[bytes, bytes, int]]:
     words = np.frombuffer(b"".join(m.hash for m in ordered), np.uint64).reshape(len(ordered), HASH_BITS // 64)
-    for place, (distance, better) in _all_nearest(words, radius).items():
-        yield ordered[place].uid, ordered[better].uid, distance
+    for index, (distance, better) in _all_nearest(words, radius).items():
+        yield ordered[index].uid, ordered[better].uid, distance
 
 
 def _all_nearest(words: np.ndarray, radius: int) -> dict[int, tuple[int, int]]:
-    """place → (distance, place of its nearest better one); the best of equally near ones."""
+    """index → (distance, index of its nearest better one); the best of equally near ones."""
     best: dict[int, tuple[int, int]] = {}
-    for places in _crowds(words, radius):
-        some = words[places]
+    for indexes in _buckets(words, radius):
+        some = words[indexes]
         for start in range(0, len(some), BLOCK):
-            for place, (better, distance) in _nearest_better(some, start, radius).items():
-                found = (distance, int(places[better]))
-                best[int(places[place])] = min(best.get(int(places[place]), found), found)
+            for index, (better, distance) in _nearest_better(some, start, radius).items():
+                found = (distance, int(indexes[better]))
+                best[int(indexes[index])] = min(best.get(int(indexes[index]), found), found)
     return best
 
 
-def _crowds(words: np.ndarray, radius: int) -> Iterator[np.ndarray]:
-    """Places, ascending, within which all who may be near meet: all at once, or those who share a comb of bits.
+def _buckets(words: np.ndarray, radius: int) -> Iterator[np.ndarray]:
+    """Indexes, ascending, of hashes that may be near each other: all at once, or those that share strided bits.
 
-    A comb is every (radius + 1)th bit: bands again, but such that the one that all here share anyway is spread out.
+    Strided bits are every (radius + 1)th one: bands again, but the band that all here share anyway is spread out.
     """
-    if len(words) <= CROWD:
+    if len(words) <= MAX_BUCKET:
         yield np.arange(len(words))
         return
     for first in range(radius + 1):
-        keys = _comb(words, first, radius + 1)
+        keys = _strided_bits(words, first, radius + 1)
         order = np.argsort(keys, kind="stable")
         runs = np.split(order, np.flatnonzero(keys[order][1:] != keys[order][:-1]) + 1)
         yield from (run for run in runs if len(run) > 1)
 
 
-def _comb(words: np.ndarray, first: int, step: int) -> np.ndarray:
+def _strided_bits(words: np.ndarray, first: int, step: int) -> np.ndarray:
     """(n,) the bits first, first + step, ... of each hash, packed."""
     octets = words.view(np.uint8).reshape(len(words), HASH_BITS // 8)
     blocks = [octets[start : start + BLOCK] for start in range(0, len(octets), BLOCK)]
@@ -103,7 +103,7 @@ def _comb(words: np.ndarray, first: int, step: int) -> np.ndarray:
 
 
 def _nearest_better(words: np.ndarray, start: int, radius: int) -> dict[int, tuple[int, int]]:
-    """place → (place of its nearest better one, distance) for the block of places that begins at `start`."""
+    """index → (index of its nearest better one, distance) for the block of indexes that begins at `start`."""
     block = words[start : start + BLOCK]  # (b, 4)
     best: dict[int, tuple[int, int]] = {}
     for first in range(0, start + len(block), BLOCK):

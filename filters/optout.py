@@ -56,7 +56,7 @@ def judge_meta(pairs: Sequence[tuple[str, str]], agents: Iterable[str]) -> Drop 
 
 
 def directives(value: str, agent: str = EVERYBODY) -> Iterator[Directive]:
-    """The directives of one header value. `bot: a, b` scopes `a` and `b`; what stands before it is for `agent`."""
+    """The directives of one header value. `bot: a, b` scopes `a` and `b`; what comes before it is for `agent`."""
     in_date = False
     for part in value.lower().split(","):
         name, colon, rest = part.partition(":")

@@ -160,13 +160,13 @@ def matches(pattern: bytes, path: bytes) -> bool:
     if not others:
         return not anchored or path == first
     last = others.pop() if anchored else b""
-    place = len(first)
-    for piece in others:  # the leftmost place of each piece leaves the most room for the others
-        found = path.find(piece, place)
+    offset = len(first)
+    for piece in others:  # the leftmost match of each piece leaves the most room for the others
+        found = path.find(piece, offset)
         if found < 0:
             return False
-        place = found + len(piece)
-    return not anchored or (path.endswith(last) and len(path) - len(last) >= place)
+        offset = found + len(piece)
+    return not anchored or (path.endswith(last) and len(path) - len(last) >= offset)
 
 
 def _lines(body: bytes) -> list[bytes]:

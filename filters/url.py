@@ -28,7 +28,7 @@ class UrlRules(Rules):
 
     # RFC 9110 asks servers for 8,000 octets; real image urls end near 2,000, longer ones hold whole documents.
     max_length: int = Field(4_096, ge=1)  # characters of the identity
-    blocked_hosts: list[str] = Field([])  # a host stands for its subdomains too
+    blocked_hosts: list[str] = Field([])  # a host includes its subdomains
     blocked_urls: list[str] = Field([])  # urls, or the SHA-256 of their identity in hex
 
     @field_validator("blocked_hosts")
@@ -147,7 +147,7 @@ def _digest_of_entry(entry: str) -> str:
 
 
 def _host_name(host: str) -> str | None:
-    """The host as it stands in a serialised url; None where it is no host name."""
+    """The host as a serialised url has it; None where it is no host name."""
     name = host.strip().removeprefix("*.").strip(".")
     if not name or any(mark in name for mark in "/@?#\\"):
         return None

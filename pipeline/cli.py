@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def split_options(words: list[str]) -> tuple[list[str], list[str]]:
-    """What stands before and after `--`: ours, and Beam's."""
+    """What comes before and after `--`: ours, and Beam's."""
     if "--" not in words:
         return words, []
     index = words.index("--")

@@ -17,7 +17,7 @@ def read_columns(run: str, folder: str, columns: list[str], pattern: str = "*.pa
 
 
 def live_columns(run: str, columns: list[str], stems: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of `images/` that stand, of some parts or of all: a later round may have asked others again."""
+    """The live rows of `images/`, of some parts or of all: a later round may have asked others again."""
     for stem in run_dir.part_stems(run) if stems is None else stems:
         gone = superseded(run, stem)
         rows = parquet.read_columns(storage.join(run, run_dir.IMAGES, f"{stem}.parquet"), columns)

@@ -148,28 +148,28 @@ def _set(data: dict[str, Any], override: str) -> None:
     except yaml.YAMLError as error:
         raise UsageError(f"--set {override}: the value is not valid YAML: {error}") from error
     *path, last = key.split(".")
-    place: Any = data
+    node: Any = data
     for name in path:
-        place = _step_into(place, name, override)
-    if isinstance(place, list):
-        place[_index(place, last, override)] = value
+        node = _step_into(node, name, override)
+    if isinstance(node, list):
+        node[_index(node, last, override)] = value
     else:
-        place[last] = value
+        node[last] = value
 
 
-def _step_into(place: Any, name: str, override: str) -> Any:
-    if isinstance(place, list):
-        return place[_index(place, name, override)]
-    if place.get(name) is None:
-        place[name] = {}
-    if not isinstance(place[name], dict | list):
+def _step_into(node: Any, name: str, override: str) -> Any:
+    if isinstance(node, list):
+        return node[_index(node, name, override)]
+    if node.get(name) is None:
+        node[name] = {}
+    if not isinstance(node[name], dict | list):
         raise UsageError(f"--set {override}: {name} is a plain value, it has no keys")
-    return place[name]
+    return node[name]
 
 
 def _index(items: list[Any], name: str, override: str) -> int:
     if not name.isdigit() or int(name) >= len(items):
-        raise UsageError(f"--set {override}: {name!r} is not a place in a list of {len(items)}")
+        raise UsageError(f"--set {override}: {name!r} is not an index of a list of {len(items)}")
     return int(name)
 
 
@@ -202,7 +202,7 @@ def _shown(value: Any) -> str:
 
 
 def _names_beside(path: Sequence[str]) -> list[str]:
-    """The valid names where the unknown key `path` stands."""
+    """The valid names beside the unknown key `path`."""
     models: list[type[BaseModel]] = [Settings]
     for part in path[:-1]:
         inner = [_models_of(m.model_fields[part].annotation) for m in models if part in m.model_fields]

@@ -45,17 +45,17 @@ def serving_demo(c: Context, stages: Sequence[Stage], redo: str | None) -> Itera
 @contextlib.contextmanager
 def access_log(run: str) -> Iterator[Path]:
     """Where the server writes what it was asked: in the run directory; one in an object store gets it at the end."""
-    place = storage.join(run, LOG)
+    log_path = storage.join(run, LOG)
     if not storage.is_remote(run):
-        yield Path(place)
+        yield Path(log_path)
         return
     with tempfile.TemporaryDirectory(prefix="pairmill-") as folder:
         path = Path(folder, LOG)
-        path.write_bytes(storage.read_bytes(place) if storage.exists(place) else b"")
+        path.write_bytes(storage.read_bytes(log_path) if storage.exists(log_path) else b"")
         try:
             yield path
         finally:
-            storage.publish(place, path.read_bytes())
+            storage.publish(log_path, path.read_bytes())
 
 
 def asks_the_web(c: Context, stages: Sequence[Stage]) -> bool:

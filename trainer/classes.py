@@ -55,7 +55,7 @@ def derived_classes(captions: Sequence[str]) -> list[Class]:
 
 
 def labels_of(captions: Sequence[str], classes: Sequence[Class]) -> list[int]:
-    """(n,) the number of the one class whose words stand in a caption; -1 where it is none or several."""
+    """(n,) the number of the one class whose words a caption has; -1 where it is none or several."""
     patterns = [pattern_of(c.words) for c in classes]
     found = [[i for i, p in enumerate(patterns) if p.search(caption.casefold())] for caption in captions]
     return [hits[0] if len(hits) == 1 else -1 for hits in found]

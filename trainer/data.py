@@ -60,7 +60,7 @@ def find_samples(shards: str | Path) -> list[Sample]:
 
 
 def samples_in(tar: str) -> Iterator[Sample]:
-    """The samples of one tar: members that stand together under one key. Raises ShardError."""
+    """The samples of one tar: members that share a key. Raises ShardError."""
     named = ((split_name(member.name), member) for member in read_members(tar))
     keyed = [(name, member) for name, member in named if name is not None]
     for key, group in groupby(keyed, key=lambda pair: pair[0][0]):

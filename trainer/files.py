@@ -48,7 +48,7 @@ def is_url(path: str | Path) -> bool:
 def must_be_local(what: str, path: str | Path) -> None:
     """Raises InputError for a url."""
     if is_url(path):
-        raise InputError(f"{what} {path} is a url, and is written to a local disk; give a place there")
+        raise InputError(f"{what} {path} is a url, and is written to a local disk; name a file or folder there")
 
 
 def _failures() -> tuple[type[BaseException], ...]:
@@ -97,7 +97,7 @@ def size_of(path: str) -> int | None:
     if not is_url(path):
         return os.path.getsize(path) if os.path.isfile(path) else None
     try:
-        entry = _asked(path, lambda fs, place: fs.info(place))
+        entry = _asked(path, lambda fs, name: fs.info(name))
     except FileNotFoundError:
         return None
     return entry["size"] if entry["type"] == "file" else None
@@ -107,18 +107,18 @@ def opened(path: str) -> BinaryIO:
     """A seekable file. Raises OSError, ShardError."""
     if not is_url(path):
         return open(path, "rb")
-    return _asked(path, lambda fs, place: fs.open(place, block_size=BLOCK_BYTES, cache_type="readahead"))
+    return _asked(path, lambda fs, name: fs.open(name, block_size=BLOCK_BYTES, cache_type="readahead"))
 
 
 def read_bytes(path: str) -> bytes:
     """Raises OSError, ShardError."""
-    return _asked(path, lambda fs, place: fs.cat_file(place)) if is_url(path) else Path(path).read_bytes()
+    return _asked(path, lambda fs, name: fs.cat_file(name)) if is_url(path) else Path(path).read_bytes()
 
 
 def read_range(path: str, offset: int, size: int) -> bytes:
     """One request. Raises OSError, ShardError."""
     if is_url(path):
-        return _asked(path, lambda fs, place: fs.cat_file(place, start=offset, end=offset + size)) if size else b""
+        return _asked(path, lambda fs, name: fs.cat_file(name, start=offset, end=offset + size)) if size else b""
     with open(path, "rb") as file:
         return os.pread(file.fileno(), size, offset)
 

@@ -1,4 +1,4 @@
-"""Keys that stand twice in a folder of shards, found with flat memory: keys go to files, one file at a time is read."""
+"""Keys that occur twice in a folder of shards, found with flat memory: keys go to files, one file at a time is read."""
 
 import tempfile
 import zlib
@@ -35,7 +35,7 @@ class KeyCheck:
             self._files[zlib.crc32(key.encode()) % BUCKETS].write(line)
 
     def repeated(self) -> Iterator[tuple[str, str, str]]:
-        """(key, shard, shard where it stood first) of each repetition."""
+        """(key, shard, shard where it was first) of each repetition."""
         for file in self._files:
             file.seek(0)
             first: dict[bytes, int] = {}

@@ -38,7 +38,7 @@ LOADING_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, Attrib
 
 
 class Clip:
-    """A CLIP model with everything that stands between it and images and texts.
+    """A CLIP model with everything between it and images and texts.
 
     `model`: the torch module. `config`: open_clip's `{"model_cfg", "preprocess_cfg"}`. `image_size`: pixels a side.
     `mean`, `std`: (3,) of the normalisation, for values 0..1. `dim`: of the embeddings.

@@ -58,8 +58,8 @@ def retrieval_of(images: np.ndarray, texts: np.ndarray, captions: Sequence[Hasha
     if not (np.isfinite(images).all() and np.isfinite(texts).all()):
         raise InputError("embeddings that are not finite cannot be compared: use another model")
     first: dict[Hashable, int] = {}
-    for place, caption in enumerate(captions):
-        first.setdefault(caption, place)
+    for index, caption in enumerate(captions):
+        first.setdefault(caption, index)
     number = {caption: n for n, caption in enumerate(first)}
     label = np.array([number[c] for c in captions])  # (n,) which distinct text is an image's own
     distinct = texts[list(first.values())]  # (m, dim)

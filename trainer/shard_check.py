@@ -36,11 +36,11 @@ class Finding(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Members of a tar that stand together under one key."""
+    """The members of a tar that share a key."""
 
     key: str
     members: dict[str, Member]  # by extension
-    repeated: list[str]  # names that stand there twice
+    repeated: list[str]  # names that occur twice
 
 
 class ShardCheck:

@@ -37,36 +37,36 @@ class TarError(ShardError):
 def read_members(path: str) -> Iterator[Member]:
     """The regular files of a tar, in order. Raises TarError for damage, links, devices and unsafe names; OSError."""
     with opened(path) as file:
-        place, long_name = 0, ""
-        while (header := _header_at(file, path, place)) is not None:
-            data = place + BLOCK_BYTES
+        offset, long_name = 0, ""
+        while (header := _header_at(file, path, offset)) is not None:
+            data = offset + BLOCK_BYTES
             after = data + _padded(header.size)
             if header.type in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME):
                 long_name = _long_name(file, path, data, header) or long_name
             elif header.type in REGULAR:
                 name, long_name = long_name or header.name, ""
-                _check_name(path, place, name)
-                _check_inside(file, path, place, data + header.size)
+                _check_name(path, offset, name)
+                _check_inside(file, path, offset, data + header.size)
                 yield Member(name, data, header.size)
             elif header.type not in (tarfile.DIRTYPE, tarfile.XGLTYPE):
-                raise TarError(path, place, f"member {header.name!r} is a link or a device")
-            place = after
+                raise TarError(path, offset, f"member {header.name!r} is a link or a device")
+            offset = after
 
 
-def _header_at(file: BinaryIO, path: str, place: int) -> tarfile.TarInfo | None:
-    """The header at `place`, or None at the end mark."""
-    file.seek(place)
+def _header_at(file: BinaryIO, path: str, offset: int) -> tarfile.TarInfo | None:
+    """The header at `offset`, or None at the end mark."""
+    file.seek(offset)
     block = file.read(BLOCK_BYTES)
     if len(block) < BLOCK_BYTES:
-        raise TarError(path, place, "the archive ends without its end mark: it is cut off or no tar")
+        raise TarError(path, offset, "the archive ends without its end mark: it is cut off or no tar")
     if block == bytes(BLOCK_BYTES):
         return None
     try:
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
-        raise TarError(path, place, f"broken member header: {error}") from error
+        raise TarError(path, offset, f"broken member header: {error}") from error
     if header.size < 0:  # GNU's binary form has a sign, and the next header would be one that was read already
-        raise TarError(path, place, f"broken member header: a size of {header.size} bytes")
+        raise TarError(path, offset, f"broken member header: a size of {header.size} bytes")
     return header
 
 
@@ -86,26 +86,26 @@ def _long_name(file: BinaryIO, path: str, offset: int, header: tarfile.TarInfo) 
 
 
 def _pax(path: str, offset: int, data: bytes) -> str:
-    name, place = b"", 0
-    while place < len(data) and (match := PAX_RECORD.match(data, place)):
+    name, offset = b"", 0
+    while offset < len(data) and (match := PAX_RECORD.match(data, offset)):
         length = int(match[1])
-        value = data[match.end() : place + length - 1]
+        value = data[match.end() : offset + length - 1]
         if match[2] == b"size" or match[2].startswith(b"GNU.sparse."):
             raise TarError(path, offset, "a member of more than 8 GiB or a sparse one")
         name = value if match[2] == b"path" else name
-        place += max(length, 1)
+        offset += max(length, 1)
     return name.decode("utf-8", "surrogateescape")
 
 
-def _check_name(path: str, place: int, name: str) -> None:
+def _check_name(path: str, offset: int, name: str) -> None:
     unsafe = name.startswith("/") or ".." in name.split("/") or not name.isprintable() or len(name) > 1000
     if unsafe:
-        raise TarError(path, place, f"unsafe member name {name[:80]!r}")
+        raise TarError(path, offset, f"unsafe member name {name[:80]!r}")
 
 
-def _check_inside(file: BinaryIO, path: str, place: int, end: int) -> None:
+def _check_inside(file: BinaryIO, path: str, offset: int, end: int) -> None:
     if file.seek(0, 2) < end:
-        raise TarError(path, place, "the archive is cut off inside a member")
+        raise TarError(path, offset, "the archive is cut off inside a member")
 
 
 def split_name(name: str) -> tuple[str, str] | None:
@@ -117,13 +117,13 @@ def split_name(name: str) -> tuple[str, str] | None:
 def end_of(path: str) -> list[str]:
     """What is wrong behind the last member of a readable tar: expected are two empty blocks, then only zeros."""
     with opened(path) as file:
-        place = 0
-        while (header := _header_at(file, path, place)) is not None:
-            place += BLOCK_BYTES + _padded(header.size)
-        file.seek(place)
+        offset = 0
+        while (header := _header_at(file, path, offset)) is not None:
+            offset += BLOCK_BYTES + _padded(header.size)
+        file.seek(offset)
         blocks = 0
         while block := file.read(BLOCK_BYTES):
             if block.strip(b"\0"):
-                return [f"bytes behind the end mark (at byte {place + blocks * BLOCK_BYTES})"]
+                return [f"bytes behind the end mark (at byte {offset + blocks * BLOCK_BYTES})"]
             blocks += 1
     return [] if blocks >= 2 else ["the end mark is cut off"]

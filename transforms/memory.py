@@ -8,7 +8,7 @@ import pyarrow as pa
 
 
 def give_back() -> None:
-    """What one piece of work has freed must not stand as a second floor under the next one's."""
+    """What one piece of work has freed must not be a second floor under the next one's."""
     gc.collect()
     pa.default_memory_pool().release_unused()
     if sys.platform == "linux":

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 SCHEMA_VERSION = 1
 Int32 = Annotated[int, 32]  # where img2dataset's columns have it: in Arrow, ints have 64 bits
 
-# What stands at a Source: a WARC record, a sample's members in a tar, a row of a table that says why there is no image.
+# What a Source points at: a WARC record, a sample's members in a tar, a row of a table that says why there is no image.
 WARC, SAMPLE, FAILED = "warc", "sample", "failed"
 
 
@@ -40,7 +40,7 @@ class Occurrence(NamedTuple):
 
     uid: bytes  # (16,)
     url: str  # as written on the page, made absolute
-    position: str  # sorts by (source unit, place in it); makes the merge independent of arrival order
+    position: str  # sorts by (source unit, number in it); makes the merge independent of arrival order
     source: Source
     caption: Caption
     source_uid: str  # the uid that a foreign table gave, or ""
@@ -155,11 +155,11 @@ class Selected(NamedTuple):
     caption_ids: tuple[bytes, ...]  # chosen, best first
     similarity: float | None  # of the first caption
     part: str  # the images/ part that holds the row
-    row: int  # its place in the part
+    row: int  # its number in the part
 
 
 class PlacedCaption(NamedTuple):
-    """A caption with the smallest position at which it stands."""
+    """A caption with the smallest position at which it occurs."""
 
     position: str
     caption: Caption
@@ -189,7 +189,7 @@ class Stored(NamedTuple):
 
 
 class PlanRow(NamedTuple):
-    """A candidate with its place in the plan: one row of `images/plan/`."""
+    """A candidate with its part of the plan: one row of `images/plan/`."""
 
     part: int
     candidate: Candidate
@@ -247,7 +247,7 @@ class Pair(NamedTuple):
     uid: bytes
     url: str
     part: str  # stem of the images/ part
-    row: int  # its place in the part
+    row: int  # its number in the part
     sha256: str
     phash: bytes  # (32,) or empty
     phash_quality: int

@@ -1,8 +1,8 @@
 """Rounds of asking. The first is the run's own; `retry` and `refresh` add others, and so does every round whose
-redirects led to hosts of other tasks. The newest row of a uid stands.
+redirects led to hosts of other tasks. The newest row of a uid counts.
 
 `images/rounds/N.json` is the request of round N; `images/rounds/N/<stem>.parquet` holds the numbers of the rows that it
-asks again of an older part: they stand no more. Rows of `images/` are never changed.
+asks again of an older part: they are superseded. Rows of `images/` are never changed.
 """
 
 import json
@@ -55,7 +55,7 @@ def superseded(run: str, stem: str, before: int | None = None) -> set[int]:
 
 
 def live_images(run: str, stem: str, before: int | None = None) -> Iterator[tuple[int, Image]]:
-    """The rows of a part that stand, with their numbers in it."""
+    """The live rows of a part (no later round supersedes them), with their numbers in it."""
     gone = superseded(run, stem, before)
     rows = parquet.read_rows(run_dir.image_rows(run, stem), Image)
     return ((number, row) for number, row in enumerate(rows) if number not in gone)

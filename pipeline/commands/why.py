@@ -97,7 +97,7 @@ def _decision(step: str, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def fetched(run: str, uid: bytes) -> Iterator[Event]:
-    """Every attempt, the last of which stands."""
+    """Every attempt; the last one counts."""
     for stem in run_dir.part_stems(run):
         path = storage.join(run, run_dir.IMAGES, f"{stem}.parquet")
         for row in parquet.rows_where(path, ds.field("uid") == uid, schema=parquet.schema_of(Image)):
@@ -110,8 +110,8 @@ def _attempt(row: dict[str, Any], round_: int) -> Event:
     facts = {"round": round_} | {key: row[key] for key in keys if row[key] is not None}
     if row["reason"]:
         return Event("fetch", "dropped", _decision("fetch", row) | facts)
-    place = {"tar": storage.join(run_dir.IMAGES, row["tar"]), "offset": row["offset"], "length": row["length"]}
-    return Event("fetch", "fetched", facts | {"phash": row["phash"].hex() if row["phash"] else None} | place)
+    extent = {"tar": storage.join(run_dir.IMAGES, row["tar"]), "offset": row["offset"], "length": row["length"]}
+    return Event("fetch", "fetched", facts | {"phash": row["phash"].hex() if row["phash"] else None} | extent)
 
 
 def scored(run: str, uid: bytes) -> Iterator[Event]:

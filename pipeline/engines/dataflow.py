@@ -64,8 +64,8 @@ def job_name(stage: str, run: str) -> str:
     A driver that was killed leaves its job running, and is started again.
     """
     words = re.sub(r"[^a-z0-9]+", "-", run.rstrip("/").rpartition("/")[2].lower()).strip("-")[:MAX_RUN_LETTERS]
-    place = hashlib.sha256(run.encode()).hexdigest()[:8] if run else ""
-    return "-".join(word for word in ("pairmill", words.strip("-"), place, stage) if word)
+    digest = hashlib.sha256(run.encode()).hexdigest()[:8] if run else ""
+    return "-".join(word for word in ("pairmill", words.strip("-"), digest, stage) if word)
 
 
 def check_dataflow(settings: DataflowSettings, run: str) -> None:

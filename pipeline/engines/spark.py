@@ -1,6 +1,6 @@
 """Spark: what a job needs to get there, and the job server that takes it there. See docs/engines.md.
 
-Beam's Python pipelines reach Spark through a job server, a Java program that stands between: one for a whole run.
+Beam's Python pipelines reach Spark through a job server, a Java program between them: one for a whole run.
 """
 
 import contextlib
@@ -86,7 +86,7 @@ def check_spark(settings: SparkSettings) -> None:
 
 
 def check_master(master: str) -> None:
-    """Somebody listens behind a `spark://` url; several may stand there for standbys, separated by commas."""
+    """Somebody listens behind a `spark://` url; it may list several, standbys too, separated by commas."""
     if not re.match(r"(spark|k8s)://.+|yarn$|local(\[.+\])?$", master):
         raise UsageError(f"engine.spark.master = {master}: expected spark://HOST:PORT, yarn, k8s://... or local[N]")
     if not master.startswith("spark://"):
@@ -213,12 +213,12 @@ def fetching_the_jar() -> Iterator[None]:
 
 
 def with_class_path(command: list[str], home: str) -> list[str]:
-    """`java -jar X` knows X alone; with Spark's folder, Spark's own jars stand behind it."""
+    """`java -jar X` knows X alone; with Spark's folder, Spark's own jars come after it."""
     if not home:
         return command
-    place = command.index("-jar")
-    path = os.pathsep.join([command[place + 1], os.path.join(home, "jars", "*")])
-    return [*command[:place], "-cp", path, DRIVER_CLASS, *command[place + 2 :]]
+    index = command.index("-jar")
+    path = os.pathsep.join([command[index + 1], os.path.join(home, "jars", "*")])
+    return [*command[:index], "-cp", path, DRIVER_CLASS, *command[index + 2 :]]
 
 
 def submit(jar: str, settings: SparkSettings, log: str) -> None:

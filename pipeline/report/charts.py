@@ -15,13 +15,13 @@ def funnel_chart(steps: Sequence[Mapping[str, Any]]) -> str:
     if not steps:
         return "<p>No stage is finished yet.</p>"
     most = max(max(step["rows_in"] for step in steps), 1)
-    rows = [_funnel_row(place, step, most) for place, step in enumerate(steps)]
+    rows = [_funnel_row(index, step, most) for index, step in enumerate(steps)]
     title = f"From {steps[0]['rows_in']:,} {steps[0]['unit']}s to {steps[-1]['rows_out']:,} kept"
     return _svg(len(steps) * ROW, title, "".join(rows))
 
 
-def _funnel_row(place: int, step: Mapping[str, Any], most: int) -> str:
-    y = place * ROW
+def _funnel_row(index: int, step: Mapping[str, Any], most: int) -> str:
+    y = index * ROW
     scale = (WIDTH - LEFT - RIGHT) / most
     out, merged = step["rows_out"] * scale, step["merged"] * scale
     dropped = (step["rows_in"] - step["rows_out"] - step["merged"]) * scale
@@ -42,9 +42,9 @@ def bar_chart(counts: Mapping[str, int], title: str, css: str = "bar") -> str:
         return "<p>Nothing to show.</p>"
     scale = (WIDTH - LEFT - RIGHT) / max(1, *counts.values())
     rows = [
-        f"<g>{_text(0, place * ROW, label)}{_rect(LEFT, place * ROW, n * scale, css)}"
-        f"{_text(LEFT + n * scale + 8, place * ROW, format(n, ','))}</g>"
-        for place, (label, n) in enumerate(counts.items())
+        f"<g>{_text(0, index * ROW, label)}{_rect(LEFT, index * ROW, n * scale, css)}"
+        f"{_text(LEFT + n * scale + 8, index * ROW, format(n, ','))}</g>"
+        for index, (label, n) in enumerate(counts.items())
     ]
     return _svg(len(counts) * ROW, title, "".join(rows))
 
@@ -52,7 +52,7 @@ def bar_chart(counts: Mapping[str, int], title: str, css: str = "bar") -> str:
 def histogram(counts: Mapping[str, Mapping[str, int]], title: str, mark: float | None = None) -> str:
     """Columns over numeric bins, one series on top of another. `counts`: series → bin → n. `mark`: a line, the cut.
 
-    Empty bins between others take their place too: the axis is a scale.
+    Empty bins between others take their room too: the axis is a scale.
     """
     bins = sorted({b for series in counts.values() for b in series}, key=float)
     if not bins:
@@ -67,7 +67,7 @@ def histogram(counts: Mapping[str, Mapping[str, int]], title: str, mark: float |
 
 
 class Axis(NamedTuple):
-    """Where a value stands: bins of equal width from `first` on."""
+    """The bin of a value: bins of equal width from `first` on."""
 
     first: float
     step: float
@@ -86,7 +86,7 @@ class Axis(NamedTuple):
         return 10 + (value - self.first) / self.step * self.width
 
     def values(self) -> list[float]:
-        return [round(self.first + place * self.step, 6) for place in range(self.places)]
+        return [round(self.first + index * self.step, 6) for index in range(self.places)]
 
 
 def _column(counts: Mapping[str, Mapping[str, int]], bin_: str, axis: Axis, most: int) -> str:

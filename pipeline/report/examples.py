@@ -49,7 +49,7 @@ def _offer(found: Examples, key: tuple[str, str, str], row: dict[str, Any], capt
 
 
 def _with_captions(run: str, found: Examples) -> Examples:
-    """Captions of what fell after the fetch stand in `images/`; private ones are redacted here too."""
+    """Captions of what was dropped after the fetch are in `images/`; private ones are redacted here too."""
     wanted = {e.uid for (stage, _, _), examples in found.items() if stage != "collect" for e in examples}
     texts = dict(_captions(run, wanted))
     return {key: [_captioned(e, key[2], texts) for e in examples] for key, examples in found.items()}

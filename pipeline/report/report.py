@@ -46,7 +46,7 @@ def kept_pictures(run: str, name: str) -> list[html.Thumbnail]:
 
 
 def run_settings(run: str) -> dict[str, Any]:
-    """What stands in run.yaml."""
+    """The settings in run.yaml."""
     return yaml.safe_load(storage.read_bytes(storage.join(run, "run.yaml")))
 
 

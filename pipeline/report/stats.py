@@ -62,7 +62,7 @@ def _drops(reasons: Counter[str]) -> dict[str, int]:
 
 
 def collect_funnel(run: str, names: Sequence[str]) -> list[Step]:
-    """The steps of collect. What stood on the pages is counted there, what came of it in candidates and rejects."""
+    """The steps of collect. What was on the pages is counted there, what came of it in candidates and rejects."""
     rows = sum(r["occurrences"] for r in read_columns(run, run_dir.CANDIDATES, ["occurrences"], "pages-*.parquet"))
     rejects: dict[str, Counter[str]] = {name: Counter() for name in names}
     for row in read_columns(run, run_dir.REJECTS, ["step", "reason"]):
@@ -102,7 +102,7 @@ def select_funnel(run: str, name: str, labels: Sequence[str]) -> list[Step]:
 
 
 def check_funnel(steps: Sequence[Step], run: str | None = None) -> list[str]:
-    """Every place where the funnel does not add up; none where it does."""
+    """Every step where the funnel does not add up; none where it does."""
     found = []
     for step in steps:
         label = f"{step['stage']}/{step['step']}"
@@ -172,8 +172,8 @@ def selection_facts(run: str, name: str) -> dict[str, Any]:
     scores: dict[str, Counter[str]] = {"kept": Counter(), "dropped": Counter()}
     for row in read_columns(run, run_dir.selection(name), ["kept", "similarity"]):
         if row["similarity"] is not None:
-            place = row["similarity"] // SCORE_STEP * SCORE_STEP
-            scores["kept" if row["kept"] else "dropped"][f"{place:.2f}"] += 1
+            lower = row["similarity"] // SCORE_STEP * SCORE_STEP
+            scores["kept" if row["kept"] else "dropped"][f"{lower:.2f}"] += 1
     languages: Counter[str] = Counter()
     lengths: Counter[int] = Counter()
     captions: Counter[int] = Counter()

@@ -24,8 +24,8 @@ def crowds(draw):
     for number in range(draw(st.integers(1, 25))):
         centre = draw(st.sampled_from(centres))
         bits = draw(st.sets(st.integers(0, HASH_BITS - 1), max_size=20))
-        standing = (float(draw(st.integers(0, 3))), draw(st.sampled_from((0.1, 0.2))))
-        members.append(Member(flipped(centre, bits), number.to_bytes(16, "big"), standing))
+        rank_key = (float(draw(st.integers(0, 3))), draw(st.sampled_from((0.1, 0.2))))
+        members.append(Member(flipped(centre, bits), number.to_bytes(16, "big"), rank_key))
     return members
 
 
@@ -46,7 +46,7 @@ def by_brute_force(members, radius):
     """worse uid → (distance to the nearest better member, uids of all better ones at that distance)."""
     lost = {}
     for one in members:
-        better = [m for m in members if (m.standing, m.uid) > (one.standing, one.uid)]
+        better = [m for m in members if (m.rank_key, m.uid) > (one.rank_key, one.uid)]
         near = [(hamming(one.hash, m.hash), m.uid) for m in better if hamming(one.hash, m.hash) <= radius]
         if near:
             least = min(near)[0]
@@ -123,7 +123,7 @@ def test_a_crowd_that_is_divided_again_gives_the_same_answer(monkeypatch, radius
     flips = [rng.sample(range(HASH_BITS), rng.randrange(9)) for _ in range(400)]
     crowd = [Member(flipped(rng.choice(centres), bits), rng.randbytes(16), (n % 5.0,)) for n, bits in enumerate(flips)]
     whole = sorted(within_bucket(crowd, radius))
-    monkeypatch.setattr(near_duplicate, "CROWD", 10)
+    monkeypatch.setattr(near_duplicate, "MAX_BUCKET", 10)
     monkeypatch.setattr(near_duplicate, "BLOCK", 16)
     assert sorted(within_bucket(crowd, radius)) == whole
 

@@ -51,7 +51,7 @@ class Part(NamedTuple):
 def build_index(shards: str, model: str, out: str, *, pretrained: str = "", device: str = "auto") -> dict[str, Any]:
     """Embed every image and caption; return what `index.json` holds. Raises TrainerError, OSError.
 
-    An index that stands in `out` is replaced; a folder with anything else in it is refused.
+    An index that is in `out` is replaced; a folder with anything else in it is refused.
     """
     must_be_local("--out", out)
     clip = load_clip(model, pretrained, device=device)

@@ -13,7 +13,7 @@ def merge(parts: Iterable[Merged]) -> Merged:
     """Several `Merged` of one uid as one: captions add up by id, the smallest position speaks."""
     parts = list(parts)
     if len(parts) == 1:
-        return parts[0]  # as most are: captions already stand in order
+        return parts[0]  # as most are: captions are in order already
     known: dict[bytes, PlacedCaption] = {}
     for part in parts:
         for placed in part.captions:

@@ -149,7 +149,7 @@ class Lease:
             )
 
     def acquire(self, wait: bool = True) -> None:
-        """Returns when nobody stands before this claim. Raises LeaseTaken, LeaseLost, StorageError."""
+        """Returns when no claim is before this one. Raises LeaseTaken, LeaseLost, StorageError."""
         storage.list_names(self._folder)  # a process's first request loads libraries and credentials: not on our time
         self._renewed = time.monotonic()
         self._write(choosing=True)
@@ -176,7 +176,7 @@ class Lease:
             return
 
     def _before(self, watch: "Watch") -> list[Claim]:
-        """The living claims that stand before this one; dead ones are removed on the way."""
+        """The living claims before this one; dead ones are removed on the way."""
         asked_s = watch.now()
         before = [claim for claim in self._others() if claim.stands_before(self._claim)]
         dead = [claim for claim in before if watch.is_dead(claim, asked_s)]
@@ -200,7 +200,7 @@ class Lease:
             try:
                 claims = [read_claim(storage.join(self._folder, name)) for name in names]
                 return max(claims, key=lambda claim: claim.beat, default=None)
-            except storage.StorageError:  # gone since it was listed; the owner may stand under its other name
+            except storage.StorageError:  # gone since it was listed; the owner may be listed under its other name
                 if not looks_left:
                     raise
                 names = storage.list_names(self._folder, f"{owner}.[01].json")

@@ -25,7 +25,7 @@ class CrawlSource(CandidateSource):
 
     is_archive: ClassVar[bool] = True
 
-    # What the seeds are is an input of the crawl, as a table is; where they stand changes nothing.
+    # What the seeds are is an input of the crawl, as a table is; where they are listed changes nothing.
     seeds: list[str] = operational([])  # urls
     seed_file: str | None = operational(None)  # one url a line; # starts a comment
     scope: Literal["host", "domain", "prefix", "any"] = "host"  # of the seeds; "domain": and their subdomains

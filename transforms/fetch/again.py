@@ -17,7 +17,7 @@ def is_wanted(image: Image, request: Request) -> bool:
     if request.kind == "refresh":
         return image.status == "success"
     if request.kind == "redirects":
-        return was_led(image)
+        return was_redirected_away(image)
     return image.reason in (request.reasons or ASKED_AGAIN)
 
 
@@ -37,7 +37,7 @@ def rows_again(stem: str, run: str, round_: int, request: Request) -> Iterator[P
     wanted = [(number, image) for number, image in live_images(run, stem, round_) if is_wanted(image, request)]
     note_again(run, round_, stem, [number for number, _ in wanted])
     for _, image in wanted:
-        if was_led(image):  # its page's host was asked in the round that it comes from
+        if was_redirected_away(image):  # its page's host was asked in the round that it comes from
             yield PlanRow(0, candidate_of(image), "", None, "", image)
         else:
             yield PlanRow(0, candidate_of(image), None, None, "", image if request.kind == "refresh" else None)
@@ -48,15 +48,15 @@ def candidate_of(image: Image) -> Candidate:
     return Candidate(image.uid, image.url, Source(), image.captions, 1, image.source_uid, image.extra)
 
 
-def was_led(image: Image) -> bool:
+def was_redirected_away(image: Image) -> bool:
     """Whether a redirect led to a host that another task owns; `final_url` names it."""
     return image.reason == Reason.HANDED_OVER
 
 
-def standing_before(row: PlanRow) -> Image | None:
+def previous_image(row: PlanRow) -> Image | None:
     """The image that a refresh holds the answer against, also where a round in between was led on."""
     before = row.before
-    if before is None or not was_led(before):
+    if before is None or not was_redirected_away(before):
         return before
     if before.tar is None:
         return None

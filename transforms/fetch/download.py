@@ -9,7 +9,7 @@ from filters.reasons import Drop, Reason
 from transforms import storage
 from transforms.coordination.error_boundary import ErrorBoundary
 from transforms.fetch.adopted import read_sample, with_facts
-from transforms.fetch.again import conditions, standing_before, was_led
+from transforms.fetch.again import conditions, previous_image, was_redirected_away
 from transforms.fetch.commit import Spool
 from transforms.fetch.pages import page_of
 from transforms.fetch.plan import start_of
@@ -44,7 +44,7 @@ class Fetcher:
                 answer, facts = await self._in_thread(_sample_answer, candidate)
             else:
                 answer = await self._answer(row)
-            before = standing_before(row)
+            before = previous_image(row)
             if before is not None:
                 return refreshed(candidate, before, answer)
             if answer.drop is not None:
@@ -66,9 +66,9 @@ class Fetcher:
             drop = Drop(Reason(row.page_reason), row.page_value, row.page_detail)
             return no_answer(candidate.url)._replace(drop=drop)
         page_url = page_of(candidate) if row.page_reason is None else ""
-        before = standing_before(row)
+        before = previous_image(row)
         more = conditions(before) if before is not None else ()
-        redirects = row.before.redirects or 0 if row.before is not None and was_led(row.before) else 0
+        redirects = row.before.redirects or 0 if row.before is not None and was_redirected_away(row.before) else 0
         return await self._web.ask(start_of(row), page_url=page_url, headers=more, redirects=redirects)
 
     async def _in_thread(self, read: Callable[..., T], *arguments: Any) -> T:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from filters.url import host_of
-from transforms.fetch.again import was_led
+from transforms.fetch.again import was_redirected_away
 from transforms.records import Candidate, PlanRow
 
 LEASES = "fetch-"  # what the names of a fetch's leases begin with
@@ -15,13 +15,13 @@ def tasks_for(rows: int, rows_per_task: int) -> int:
 
 
 def unplanned(candidate: Candidate) -> PlanRow:
-    """A row without its place, whose page's host was not asked yet."""
+    """A row that is in no part yet, whose page's host was not asked yet."""
     return PlanRow(0, candidate, None, None, "", None)
 
 
 def start_of(row: PlanRow) -> str:
     """The url that is asked first: the candidate's own, or where an earlier round was led."""
-    if row.before is not None and was_led(row.before):
+    if row.before is not None and was_redirected_away(row.before):
         return row.before.final_url or row.candidate.url
     return row.candidate.url
 
@@ -32,7 +32,7 @@ def plan_rows(rows: Iterable[PlanRow], rows_per_part: int) -> list[PlanRow]:
     for row in rows:
         hosts.setdefault(host_of(start_of(row)), []).append(row)
     queues = [iter(sorted(hosts[host], key=lambda row: row.candidate.uid)) for host in sorted(hosts)]
-    return [row._replace(part=place // rows_per_part) for place, row in enumerate(in_turn(queues))]
+    return [row._replace(part=index // rows_per_part) for index, row in enumerate(in_turn(queues))]
 
 
 def in_turn(queues: list[Iterator[PlanRow]]) -> Iterator[PlanRow]:

@@ -51,7 +51,7 @@ def fetched_row(candidate: Candidate, answer: Answer, result: Processed | Drop) 
 
 
 def refreshed(candidate: Candidate, before: Image, answer: Answer) -> Fetched:
-    """The row that stood, where nothing speaks against it; it names the tar in which its bytes are."""
+    """The row that was there, where nothing speaks against it; it names the tar in which its bytes are."""
     if answer.drop is not None and is_ours(str(answer.drop.reason)):
         return fetched_row(candidate, answer, answer.drop)
     if answer.drop is not None and answer.drop.reason is Reason.HANDED_OVER:
@@ -59,12 +59,12 @@ def refreshed(candidate: Candidate, before: Image, answer: Answer) -> Fetched:
         return Fetched(_failed(led, answer.drop, answer)._replace(sha256=before.sha256), "", log_of(candidate, answer))
     drop = judge_refreshed(before, answer)
     if drop is None:
-        return standing(before, log_of(candidate, answer))
+        return unchanged(before, log_of(candidate, answer))
     image, extension, log = fetched_row(candidate, answer, drop)
     return Fetched(image._replace(status=DOWNLOAD_FAILED), extension, log)
 
 
-def standing(before: Image, log: FetchLog) -> Fetched:
+def unchanged(before: Image, log: FetchLog) -> Fetched:
     return Fetched(before, "", log)
 
 

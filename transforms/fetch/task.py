@@ -6,10 +6,10 @@ from itertools import groupby
 
 from transforms import run_dir
 from transforms.coordination.lease import Lease
-from transforms.fetch.again import standing_before
+from transforms.fetch.again import previous_image
 from transforms.fetch.commit import Memory, Spool, commit_part, is_committed
 from transforms.fetch.download import Fetcher
-from transforms.fetch.rows import Fetched, is_ours, standing
+from transforms.fetch.rows import Fetched, is_ours, unchanged
 from transforms.fetch.settings import FetchSettings
 from transforms.formats import parquet
 from transforms.image.pool import DecodeQueue, shared_pool
@@ -78,12 +78,12 @@ class TaskRun(PartsRun[PlanRow, Fetched]):
         return LocalFailure(image.url, image.reason) if is_ours(image.reason) else None
 
     def commit(self, part: Part, outcomes: list[Fetched], space: Spool) -> None:
-        fetched = [last_word(row, outcome) for row, outcome in zip(part.rows, outcomes, strict=True)]
+        fetched = [or_previous_image(row, outcome) for row, outcome in zip(part.rows, outcomes, strict=True)]
         images, log = [(f.image, f.extension) for f in fetched], [f.log for f in fetched]
         commit_part(self._folder, part.name, images, space, log)
 
 
-def last_word(row: PlanRow, fetched: Fetched) -> Fetched:
+def or_previous_image(row: PlanRow, fetched: Fetched) -> Fetched:
     """A failure of ours takes away no image that was there before."""
-    before = standing_before(row) if is_ours(fetched.image.reason) else None
-    return fetched if before is None else standing(before, fetched.log)
+    before = previous_image(row) if is_ours(fetched.image.reason) else None
+    return fetched if before is None else unchanged(before, fetched.log)

@@ -40,7 +40,7 @@ _PLAIN = (b"<", b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM")
 
 
 class Decoded(NamedTuple):
-    """What came out: all of it where `drop` is None, else what stands before the break or the cap."""
+    """What came out: all of it where `drop` is None, else what comes before the break or the cap."""
 
     data: bytes
     drop: Drop | None

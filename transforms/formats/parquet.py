@@ -55,7 +55,7 @@ def _plain(value: Any) -> Any:
 def table_of(record_type: type, rows: Sequence[Any]) -> pa.Table:
     """Rows of one record type as an Arrow table."""
     schema = schema_of(record_type)
-    columns = [pa.array([_plain(row[place]) for row in rows], type=field.type) for place, field in enumerate(schema)]
+    columns = [pa.array([_plain(row[index]) for row in rows], type=field.type) for index, field in enumerate(schema)]
     return pa.Table.from_arrays(columns, schema=schema)
 
 

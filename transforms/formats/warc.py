@@ -27,7 +27,7 @@ MAX_BODY_BYTES = 64 << 20  # of one page or image, as stored and as decoded; Com
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 REDIRECTS = (301, 302, 303, 307, 308)
 _STEP_BYTES = 1 << 20
-_ENDS_INSIDE = "the file ends inside a record; what stands before is read"
+_ENDS_INSIDE = "the file ends inside a record; what comes before is read"
 _ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"  # such a file starts with the dictionary of all its records
 _GZIP = b"\x1f\x8b"
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
@@ -88,7 +88,7 @@ def _stretch(
             break
         yield from waiting.entry(before, found.offset, ranged)
         before, waiting = waiting.offset, found
-    # A file whose dictionary stands at its beginning can only be read from there.
+    # A file whose dictionary is at its beginning can only be read from there.
     gap = gap_behind(file, waiting.offset, begin, size) if ranged else Gap(max(waiting.offset, begin), size, 1)
     if drop is None and gap.end == size:  # nothing more can be read, or nothing more is there
         yield from waiting.entry(before, size, ranged)
@@ -96,7 +96,7 @@ def _stretch(
             yield problem._replace(offset=gap.begin, length=size - gap.begin, members=gap.members)
         return size
     yield from waiting.entry(before, gap.begin, ranged)  # without a range where its own end is damaged
-    drop = drop or Drop(Reason.ARCHIVE_BROKEN, detail="what stands here is no record")
+    drop = drop or Drop(Reason.ARCHIVE_BROKEN, detail="no record begins here")
     yield _problem(drop)._replace(offset=gap.begin, length=gap.end - gap.begin, members=gap.members)
     return gap.end
 

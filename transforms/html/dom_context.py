@@ -1,4 +1,4 @@
-"""What stands above a node of a page, looked up in bounded time."""
+"""The ancestors of a node of a page, looked up in bounded time."""
 
 from typing import NamedTuple
 

@@ -25,7 +25,7 @@ DECODABLE = frozenset(
      "image/bmp", "image/x-ms-bmp")
 )  # fmt: skip
 
-# Names of pictures that stand in until a script has run. They lose against a lazy attribute only, so that a picture
+# Names of placeholders, shown until a script has run. They lose against a lazy attribute only, so that a picture
 # that is really called white.png is kept.
 _STAND_IN = (
     "blank|spacer|placeholder|pixel|transparent|trans|clear|empty|dummy|gr[ea]y|white|loading|loader|spinner|preload|"
@@ -94,7 +94,7 @@ def _srcset(attributes: Attributes) -> list[SrcsetCandidate]:
 
 
 def _src(attributes: Attributes) -> str:
-    """`src`, or what a lazy loader will put there: where src is missing, stands in, or the image is marked lazy."""
+    """`src`, or what a lazy loader will put there: where src is missing, a placeholder, or marked lazy."""
     src = (attributes.get("src") or "").strip()
     late = lazy_url(attributes)
     if late and (not src or _stands_in(src) or is_lazy(attributes) or _is_dot(attributes)):

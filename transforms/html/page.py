@@ -37,7 +37,7 @@ class ImageFound(NamedTuple):
     width: int | None  # pixels, as the page claims
     height: int | None
     licence: str
-    place: int  # in the page: 0, 1, 2, ...
+    number: int  # in the page: 0, 1, 2, ...
 
 
 class Page(NamedTuple):
@@ -159,8 +159,8 @@ class _Images:
 
     def read(self) -> list[ImageFound]:
         found: list[ImageFound] = []
-        fallbacks: list[tuple[int, ImageFound]] = []  # of noscript, with the place they would stand at
-        placeholders: dict[int, bool] = {}  # place in `found`: whether a script was to replace it
+        fallbacks: list[tuple[int, ImageFound]] = []  # of noscript, with the index that they would have
+        placeholders: dict[int, bool] = {}  # index in `found`: whether a script was to replace it
         for node in self._nodes:
             around = surroundings(node)
             image, waits = self._image(node, around)
@@ -189,7 +189,7 @@ class _Images:
             width=_pixels(attributes.get("width")),
             height=_pixels(attributes.get("height")),
             licence=self._licences.of(url, around.figure),
-            place=0,
+            number=0,
         )
         return image, is_lazy(attributes) or bool(lazy_url(attributes))
 
@@ -216,31 +216,31 @@ class _Images:
 def _with_fallbacks(
     found: list[ImageFound], fallbacks: list[tuple[int, ImageFound]], placeholders: dict[int, bool]
 ) -> list[ImageFound]:
-    """The images with those of `<noscript>`, which say again, for browsers without scripts, what stands before them.
+    """The images with those of `<noscript>`, which say again, for browsers without scripts, what comes before them.
 
     A fallback takes the place of an inline placeholder just before it, is left out where the image before it waits
     for a script or the page shows the same url, and else is an image of its own.
     """
     shown = {image.url for image in found}
     placed: dict[int, list[ImageFound]] = {}
-    for place, image in fallbacks:
-        before = found[place - 1] if place else None
+    for index, image in fallbacks:
+        before = found[index - 1] if index else None
         if image.url in shown:
             continue
         if before is not None and before.url.startswith(("data:", "about:", "blob:")):
-            found[place - 1] = image._replace(captions=image.captions or before.captions)
-        elif before is None or not placeholders[place - 1]:
-            placed.setdefault(place, []).append(image)
+            found[index - 1] = image._replace(captions=image.captions or before.captions)
+        elif before is None or not placeholders[index - 1]:
+            placed.setdefault(index, []).append(image)
         shown.add(image.url)
     result: list[ImageFound] = []
-    for place in range(len(found) + 1):
-        result.extend(placed.get(place, ()))
-        result.extend(found[place : place + 1])
+    for index in range(len(found) + 1):
+        result.extend(placed.get(index, ()))
+        result.extend(found[index : index + 1])
     return result
 
 
 def _numbered(images: list[ImageFound]) -> list[ImageFound]:
-    return [image._replace(place=place) for place, image in enumerate(images)]
+    return [image._replace(number=number) for number, image in enumerate(images)]
 
 
 def _figcaptions(tree: LexborHTMLParser) -> dict[int, str]:
@@ -279,7 +279,7 @@ def _pixels(value: str | None) -> int | None:
 
 
 def _open_graph(
-    metas: tuple[tuple[str, str], ...], base: str | None, licences: PageLicence, settings: HtmlSettings, place: int
+    metas: tuple[tuple[str, str], ...], base: str | None, licences: PageLicence, settings: HtmlSettings, start: int
 ) -> list[ImageFound]:
     """The images that the page shows when it is shared. A structured property belongs to the image before it."""
     if settings.open_graph == "off" or "og" not in settings.kinds:
@@ -295,6 +295,6 @@ def _open_graph(
     title = clean_text(next((c for n, c in metas if n == "og:title"), "")) if settings.open_graph == "title" else ""
     found = [(url, text or title) for url, text in texts.items()]
     return [
-        ImageFound(url, (("og", text),), None, None, licences.of(url), place + number)
+        ImageFound(url, (("og", text),), None, None, licences.of(url), start + number)
         for number, (url, text) in enumerate(pair for pair in found if pair[1])
     ]

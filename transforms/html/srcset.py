@@ -21,25 +21,25 @@ def parse_srcset(text: str) -> list[SrcsetCandidate]:
     """The candidates of a `srcset` attribute, in order; those whose descriptors are wrong are left out."""
     candidates = []
     descriptors: list[str]
-    place = 0
-    while found := _NEXT_URL.match(text, place):
-        url, place = found.group(1), found.end()
+    offset = 0
+    while found := _NEXT_URL.match(text, offset):
+        url, offset = found.group(1), found.end()
         if url.endswith(","):
             url, descriptors = url.rstrip(","), []
         else:
-            descriptors, place = _read_descriptors(text, place)
+            descriptors, offset = _read_descriptors(text, offset)
         candidate = _candidate(url, descriptors) if url else None
         if candidate is not None:
             candidates.append(candidate)
     return candidates
 
 
-def _read_descriptors(text: str, place: int) -> tuple[list[str], int]:
-    """The words up to the next comma outside brackets, and the place behind that comma."""
-    end = _descriptors_end(text, place)
+def _read_descriptors(text: str, offset: int) -> tuple[list[str], int]:
+    """The words up to the next comma outside brackets, and the offset behind that comma."""
+    end = _descriptors_end(text, offset)
     words: list[str] = []
-    start, depth = place, 0
-    for i in range(place, end):
+    start, depth = offset, 0
+    for i in range(offset, end):
         mark = text[i]
         if mark == "(":
             depth += 1
@@ -52,17 +52,17 @@ def _read_descriptors(text: str, place: int) -> tuple[list[str], int]:
     return [word for word in words if word], end + 1
 
 
-def _descriptors_end(text: str, place: int) -> int:
-    """Where the next comma outside brackets stands, or the end of the text."""
+def _descriptors_end(text: str, offset: int) -> int:
+    """The offset of the next comma outside brackets, or of the end of the text."""
     while True:
-        comma = text.find(",", place)
-        bracket = text.find("(", place, comma if comma >= 0 else len(text))
+        comma = text.find(",", offset)
+        bracket = text.find("(", offset, comma if comma >= 0 else len(text))
         if bracket < 0:
             return comma if comma >= 0 else len(text)
         close = text.find(")", bracket)
         if close < 0:
             return len(text)
-        place = close + 1
+        offset = close + 1
 
 
 def _candidate(url: str, descriptors: list[str]) -> SrcsetCandidate | None:

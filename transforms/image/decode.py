@@ -51,7 +51,7 @@ SIDEWAYS = (5, 6, 7, 8)
 
 
 class Opened(NamedTuple):
-    """An image of which nothing but the header was read, and its EXIF tags where they stand there."""
+    """An image of which nothing but the header was read, and its EXIF tags where the header has them."""
 
     picture: Image.Image
     exif: dict[str, float]  # the harmless ones
@@ -76,7 +76,7 @@ def open_image(body: bytes, name: str, max_pixels: int) -> Opened | Drop:
         if width * height > max_pixels:
             return Drop(Reason.TOO_MANY_PIXELS, width * height, f"{width}x{height}")
         if name == "PNG":
-            picture.load()  # its EXIF may stand behind the pixels
+            picture.load()  # its EXIF may come after the pixels
     except DECODE_ERRORS as error:
         return decode_drop(error)
     exif = harmless_tags(picture)

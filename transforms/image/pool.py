@@ -174,11 +174,11 @@ class DecodeQueue:
     def _receive(self, batch: list[Waiting], done: asyncio.Future[list[Processed | Drop]]) -> None:
         self._free += 1
         error = done.exception()
-        for place, (_, outcome) in enumerate(batch):
+        for index, (_, outcome) in enumerate(batch):
             if outcome.done():
                 continue  # whoever asked has gone
             if error is not None:
                 outcome.set_exception(error)
             else:
-                outcome.set_result(done.result()[place])
+                outcome.set_result(done.result()[index])
         self._send()

@@ -1,6 +1,6 @@
 """The global shuffle: a seeded hash is a sample's rank, shards are equal slices of the sorted ranks. Pure.
 
-Nobody holds all samples: counts per bucket of ranks tell how many samples stand before a bucket, so that the ranks
+Nobody holds all samples: counts per bucket of ranks say how many samples come before a bucket, so that the ranks
 at which shards begin are found bucket by bucket.
 """
 
@@ -11,7 +11,7 @@ from transforms.partition import stable_bytes
 
 
 def rank_of(uid: bytes, seed: int) -> bytes:
-    """(8,) bytes: the place of `uid` in the shuffled order. Same seed, same order, on every engine."""
+    """(8,) bytes: where `uid` sorts in the shuffled order. Same seed, same order, on every engine."""
     return stable_bytes("rank", str(seed), uid)
 
 
@@ -24,7 +24,7 @@ def first_ranks(bucket: int, ranks: Iterable[bytes], counts: Mapping[int, int], 
     before = sum(n for b, n in counts.items() if b < bucket)
     ordered = sorted(ranks)
     first = -(-before // size) * size
-    return [(place // size, ordered[place - before]) for place in range(first, before + len(ordered), size)]
+    return [(index // size, ordered[index - before]) for index in range(first, before + len(ordered), size)]
 
 
 def shard_of(rank: bytes, starts: Sequence[bytes]) -> int:

@@ -33,12 +33,12 @@ def score_part(run: str, stem: str, clip: Clip, settings: ScoreSettings) -> int:
 
 
 def _scores(images: Sequence[Image], pictures: np.ndarray, texts: np.ndarray, label: str) -> Iterator[Score]:
-    place = 0
+    index = 0
     for image, picture in zip(images, pictures, strict=True):
         for caption in image.captions:
-            similarity = round(float(picture @ texts[place]), 6)
+            similarity = round(float(picture @ texts[index]), 6)
             yield Score(image.uid, caption.id, label, similarity)
-            place += 1
+            index += 1
 
 
 def batches(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
@@ -77,8 +77,8 @@ def embed_texts(texts: Sequence[str], clip: Clip, size: int) -> np.ndarray:
     done = [clip.encode_texts(padded(clip.tokenize(b), size))[: len(b)] for b in batches(distinct, size)]
     if not done:
         return np.zeros((0, clip.dim), np.float32)
-    place = {text: number for number, text in enumerate(distinct)}
-    return np.concatenate(done)[[place[text] for text in texts]]
+    index_of = {text: number for number, text in enumerate(distinct)}
+    return np.concatenate(done)[[index_of[text] for text in texts]]
 
 
 def _publish_array(path: str, array: np.ndarray) -> None:

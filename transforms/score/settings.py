@@ -13,7 +13,7 @@ class ScoreSettings(Rules):
     model: str = "none"  # an open_clip name, a folder in open_clip's local-dir form, or a .safetensors file
     pretrained: str = ""  # open_clip's tag, where `model` is a name
     name: str = ""  # what the scores are called; the model's own name where empty
-    batch_images: int = Field(64, ge=1)  # one shape for every batch: scores must not depend on what stands beside
+    batch_images: int = Field(64, ge=1)  # one shape for every batch: scores must not depend on what is beside
     batch_texts: int = Field(256, ge=1)
     precision: Literal["fp32", "bf16"] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = operational("auto")

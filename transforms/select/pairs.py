@@ -11,7 +11,7 @@ from transforms.rounds import live_images
 
 
 def read_part(run: str, stem: str) -> Iterator[Pair | Selected]:
-    """A Pair for each fetched image of a part, a dropped Selected for each that was not: of the rows that stand."""
+    """A Pair for each fetched image of a part, a dropped Selected for each that was not: of the live rows."""
     scores = read_scores(run, stem)
     for row, image in live_images(run, stem):
         yield pair_of(image, stem, row, scores) if image.status == "success" else _not_fetched(image, stem, row)

@@ -41,7 +41,7 @@ class PartUpdate(NamedTuple):
 
 class Pass(NamedTuple):
     """One reading of a part: the results of a rule that compares pairs are applied, then local rules, up to the next
-    rule that compares pairs. A rule stands with its label in the funnel."""
+    rule that compares pairs. Each rule comes with its label in the funnel."""
 
     applied: tuple[str, Any] | None  # None in the first pass
     local: tuple[tuple[str, Any], ...]

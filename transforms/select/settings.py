@@ -28,7 +28,7 @@ from transforms.select.rules.score import ScoreStep
 from transforms.select.rules.size import SizeStep
 from transforms.select.rules.user import UserStep
 
-__all__ = [  # rules that other code makes by hand; a new one need not stand here
+__all__ = [  # rules that other code makes by hand; a new one need not be listed
     "CaptionStep", "ContactStep", "ExactDuplicateStep", "LanguageStep", "NearDuplicateStep", "RepetitionStep",
     "ScoreStep", "SelectSettings", "SizeStep", "Step", "UserStep",
 ]  # fmt: skip

@@ -86,7 +86,7 @@ def adopted_rows(path: str) -> Iterator[AdoptedRow]:
     by_key = {row["key"]: row for row in rows if row.get("status") == SUCCESS}
     with storage.open_for_reading(path) as file:
         for sample in samples_of(path, file):
-            texts = {e: _text(file, *place) for e, place in sample.members.items() if e in ("txt", "json")}
+            texts = {e: _text(file, *extent) for e, extent in sample.members.items() if e in ("txt", "json")}
             yield _sample_row(path, sample, by_key.get(sample.key) or _sidecar(texts.get("json", "")), texts)
     for number, row in enumerate(rows):
         if row.get("status", SUCCESS) != SUCCESS:

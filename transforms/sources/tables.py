@@ -268,10 +268,10 @@ def _check_type(path: str, name: str, kind: pa.DataType) -> None:
 
 def _plain_times(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Times as text: Python's own hold no nanoseconds."""
-    for place, field in enumerate(batch.schema):
+    for index, field in enumerate(batch.schema):
         if pa.types.is_temporal(field.type):
             plain = pa.int64() if pa.types.is_duration(field.type) else pa.string()
-            batch = batch.set_column(place, field.name, batch.column(place).cast(plain))
+            batch = batch.set_column(index, field.name, batch.column(index).cast(plain))
     return batch
 
 

@@ -106,8 +106,8 @@ def scratch_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = tempfile.gettempdir()
-        raise StorageError(f"cannot write in {place}: {error.strerror}; free some space and run again") from error
+        folder = tempfile.gettempdir()
+        raise StorageError(f"cannot write in {folder}: {error.strerror}; free some space and run again") from error
 
 
 def delete(path: str) -> None:

@@ -84,7 +84,7 @@ def list_names(folder: str, pattern: str) -> list[str]:
 
 
 def _entries(folder: str) -> list[dict[str, Any]]:
-    """What stands in a folder, every page of it; nothing where it is missing."""
+    """The names in a folder, every page of them; nothing where it is missing."""
 
     def listed(fs: Any, path: str) -> list[dict[str, Any]]:
         found = fs.ls(path, detail=True)
@@ -286,13 +286,13 @@ def check_folder(folder: str) -> None:
 def _probe(folder: str) -> None:
     fs, path = reached(folder, hurried=True)
     name = f"{TEMPORARY_PREFIX}probe-{uuid.uuid4().hex}"
-    place = posixpath.join(path, name)
-    fs.pipe_file(place, name.encode())
+    probe = posixpath.join(path, name)
+    fs.pipe_file(probe, name.encode())
     try:
-        read = fs.cat_file(place)
+        read = fs.cat_file(probe)
         listed = [posixpath.basename(entry) for entry in fs.ls(path, detail=False)]
     finally:
-        fs.rm_file(place)
+        fs.rm_file(probe)
     if read != name.encode() or name not in listed:
         raise StorageError(f"cannot use {folder}: what was written there is not found again; "
                            "give a store that shows a new object at once")  # fmt: skip

@@ -223,7 +223,7 @@ class Client:
         )
 
     def _connected(self, watcher: Watcher) -> Callable[[str], Drop | None]:
-        """Called when a connection stands, new or kept: the last look at where it leads, before anything is sent."""
+        """Called when a connection is ready, new or kept: the last look at where it leads, before anything is sent."""
 
         def connected(ip: str) -> Drop | None:
             drop = self._resolver.judge_peer(ip)
@@ -233,7 +233,7 @@ class Client:
 
 
 def request_of(target: Target, addresses: Sequence[Address], fields: list[str]) -> Request:
-    """What curl is told: the addresses stand in its own tables, so that it asks no resolver."""
+    """What curl is told: the addresses are in its own tables, so that it asks no resolver."""
     host, port = target.host, target.port
     resolve, connect_to = [], []
     if addresses[0].port != port:  # named by the settings

@@ -1,7 +1,7 @@
 """Asks for the rows of a task part by part: parts begin in order and overlap, each is committed whole. No Beam.
 
 A part ends with its slowest host, and one row in twenty on the web ends with a deadline: were each part to wait for
-the one before, most of what may be under way would stand still. So the next ones begin meanwhile.
+the one before, most of what may be under way would be idle. So the next ones begin meanwhile.
 """
 
 import asyncio

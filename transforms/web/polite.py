@@ -1,4 +1,4 @@
-"""The one door to the web: everything that the crawl and the fetch ask goes through `PoliteWeb.ask`."""
+"""The one way to the web: everything that the crawl and the fetch ask goes through `PoliteWeb.ask`."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -35,7 +35,7 @@ class PoliteWeb:
     `async with PoliteWeb(settings) as web: answer = await web.ask(url)`. Thousands of asks may be under way: one that
     waits costs a coroutine. One instance belongs to one event loop; hosts must not be shared between instances.
     `may_ask` is given where hosts pass from process to process: it is called before each request, and again when its
-    connection stands; it raises where another one owns them by now. The first request to a host keeps the distance
+    connection is ready; it raises where another attempt owns them now. The first request to a host keeps the distance
     from what an earlier process may have asked. `ready` is awaited before each request: bodies that nobody has time
     for are not asked for. `owns` says which hosts are this instance's: an image that redirects to another is handed
     over.

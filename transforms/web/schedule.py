@@ -27,7 +27,7 @@ _FORGET_AFTER_S = 60.0  # longer than any gap
 _ALONE = Pace(at_once=1, gap_s=0.0)
 
 
-class Door:
+class StartGate:
     """One at a time passes, in the order of asking; who is urgent comes first."""
 
     def __init__(self) -> None:
@@ -38,20 +38,20 @@ class Door:
         if self.is_open:
             self.is_open = False
             return
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        (self._waiting.appendleft if urgent else self._waiting.append)(place)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        (self._waiting.appendleft if urgent else self._waiting.append)(turn)
         try:
-            await place
+            await turn
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
+            if turn.done() and not turn.cancelled():
                 self.release()  # it was given to us, and we are gone
             raise
 
     def release(self) -> None:
         while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
                 return
         self.is_open = True
 
@@ -62,14 +62,14 @@ class Host:
     def __init__(self, now: float, circuit: Circuit, asked_s: float = float("-inf")) -> None:
         self.circuit = circuit
         self.asked_s = asked_s  # when somebody before us may have asked last
-        self.door = Door()  # one request starts at a time
+        self.gate = StartGate()  # one request starts at a time
         self.changed = asyncio.Event()
         self.first_s = now
         self.pace: Pace | None = None
         self.running = 0
         self.latest: Turn | None = None  # the last that was sent
         self.hold_until_s = now
-        self.strikes = 0  # answers 429 or 503 in a row
+        self.refusals = 0  # answers 429 or 503 in a row
         self.latency_s = 0.0
 
     def tighten(self, pace: Pace) -> Pace:
@@ -88,18 +88,18 @@ class Host:
         return max(0.0, ready_s - now)
 
     def is_idle(self, now: float) -> bool:
-        return not self.running and self.door.is_open and self.wait_s(now, _ALONE, _FORGET_AFTER_S) == 0
+        return not self.running and self.gate.is_open and self.wait_s(now, _ALONE, _FORGET_AFTER_S) == 0
 
 
 class Turn:
-    """One request's place in the schedule. `drop` says why there is none."""
+    """One request's turn in the schedule. `drop` says why there is none."""
 
     def __init__(self, host: Host, clock: Clock) -> None:
         self.drop: Drop | None = None
         self._host = host
         self._clock = clock
         self._begun_s = clock()
-        self._door_is_ours = True
+        self._holds_gate = True
         self._sent_s: float | None = None
         self._answered_s: float | None = None
 
@@ -117,7 +117,7 @@ class Turn:
         if self._sent_s is None:
             self._sent_s = self._clock()
             self._host.latest = self
-            self.open_door()
+            self.open_gate()
 
     def answered(self) -> None:
         """The host begins to answer."""
@@ -130,13 +130,13 @@ class Turn:
         """The request is over. One that was never sent counts as sent: an attempt to connect is one too."""
         self.sent()
         self.answered()
-        self.open_door()
+        self.open_gate()
         self._host.changed.set()
 
-    def open_door(self) -> None:
-        if self._door_is_ours:
-            self._door_is_ours = False
-            self._host.door.release()
+    def open_gate(self) -> None:
+        if self._holds_gate:
+            self._holds_gate = False
+            self._host.gate.release()
 
     def _smooth(self, latency_s: float) -> None:
         old = self._host.latency_s
@@ -164,9 +164,9 @@ class Schedule:
 
     @asynccontextmanager
     async def turn(self, name: str, pace: Pace, urgent: bool = False) -> AsyncIterator[Turn]:
-        """Wait for a place; the request is made inside. Its `sent` must be called, or nobody else starts meanwhile."""
+        """Wait for a turn; the request is made inside. Its `sent` must be called, or nobody else starts meanwhile."""
         host = self._host(name)
-        await host.door.acquire(urgent)
+        await host.gate.acquire(urgent)
         turn = Turn(host, self._clock)
         try:
             turn.drop = self._judge_budget(host)
@@ -184,11 +184,11 @@ class Schedule:
                     host.running -= 1
                     turn.finish()
         finally:
-            turn.open_door()
+            turn.open_gate()
 
     def _judge_budget(self, host: Host) -> Drop | None:
-        if host.strikes >= self._settings.give_up_after:
-            return Drop(Reason.HOST_BUDGET, host.strikes, "429 or 503 in a row")
+        if host.refusals >= self._settings.give_up_after:
+            return Drop(Reason.HOST_BUDGET, host.refusals, "429 or 503 in a row")
         if self._clock() - host.first_s > self._settings.max_host_hours * _HOUR_S:
             return Drop(Reason.HOST_BUDGET, self._settings.max_host_hours, "hours")
         return host.circuit.judge(self._clock())
@@ -202,17 +202,17 @@ class Schedule:
         host = self._host(name)
         if status not in BACK_OFF:
             if status is not None:
-                host.strikes = 0
+                host.refusals = 0
             return False
-        host.strikes += 1
+        host.refusals += 1
         wait_s = retry_after_s(joined(headers, "retry-after"), self._wall_clock())
         if wait_s is None:
-            wait_s = min(self._settings.backoff_s * 2 ** min(host.strikes - 1, 20), _MAX_GUESS_S)
+            wait_s = min(self._settings.backoff_s * 2 ** min(host.refusals - 1, 20), _MAX_GUESS_S)
         wait_s = min(wait_s, self._settings.max_backoff_s)
         host.hold_until_s = max(host.hold_until_s, self._clock() + wait_s)
         # A host that refuses everything is not asked everything three times.
         width = host.pace.at_once if host.pace else 1  # so many are refused in one breath
-        return host.strikes <= self._settings.retries * width
+        return host.refusals <= self._settings.retries * width
 
     async def _wait(self, host: Host, pace: Pace) -> None:
         while (wait_s := host.wait_s(self._clock(), pace, self._gap_s(host, pace))) != 0:

@@ -15,7 +15,7 @@ class Target(NamedTuple):
     """A serialised http(s) url."""
 
     url: str
-    host: str  # as it stands in the url: an IPv6 address in brackets, a final dot kept
+    host: str  # as the url has it: an IPv6 address in brackets, a final dot kept
     port: int
     origin: str  # scheme, host and port
     is_ip: bool  # whether the host is an address

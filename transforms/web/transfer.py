@@ -51,7 +51,7 @@ class Transfer:
     # callbacks
 
     def connected(self, ip: str) -> bool:
-        """The connection stands and nothing is sent yet."""
+        """The connection is ready and nothing is sent yet."""
         self.address = ip
         self.drop = self._on_connected(ip)
         self._is_connected = True
@@ -112,7 +112,7 @@ class Transfer:
         return self._end(Drop(Reason.TOO_MANY_BYTES, self._caps.body_bytes))
 
     def resume(self) -> None:
-        """The wait was ours: the server's deadlines stood still."""
+        """The wait was ours: the server's deadlines did not run."""
         assert self._paused_s is not None
         waited_s = self._now_s() - self._paused_s
         self._begun_s += waited_s

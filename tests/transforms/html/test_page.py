@@ -272,7 +272,7 @@ TOKENS = ["<img src=a.jpg alt='x y'>", "<figure>", "</figure>", "<figcaption>", 
 @given(st.lists(st.sampled_from(TOKENS), max_size=40), st.sampled_from([PAGE, "", "nonsense", "http://\ud800"]))
 def test_no_soup_raises(tokens, url):
     page = read("".join(tokens), url=url)
-    assert [image.place for image in page.images] == list(range(len(page.images)))
+    assert [image.number for image in page.images] == list(range(len(page.images)))
     assert all(text for image in page.images for _, text in image.captions)
 
 

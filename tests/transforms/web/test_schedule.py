@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from filters.reasons import Reason
-from transforms.web.schedule import Door, Schedule, retry_after_s
+from transforms.web.schedule import Schedule, StartGate, retry_after_s
 from transforms.web.settings import Pace, WebSettings
 
 
@@ -111,11 +111,11 @@ def test_back_off_doubles_and_honours_retry_after():
             again = schedule.judge_answer("a", status, headers)
             holds.append((again, host.hold_until_s - now[0]))
         schedule.judge_answer("a", 200, ())
-        return holds, host.strikes
+        return holds, host.refusals
 
-    holds, strikes = asyncio.run(main())
+    holds, refusals = asyncio.run(main())
     assert holds == [(True, 1.0), (True, 2.0), (False, 3.0), (False, 5.0)]  # 99 s are too long
-    assert strikes == 0
+    assert refusals == 0
 
 
 def test_a_host_has_only_so_many_hours():
@@ -203,22 +203,22 @@ def test_who_is_urgent_goes_first():
 
     asyncio.run(main())
     assert order[0] == 0
-    assert order.index("tdmrep") <= 2  # the next in line stood at the door already
+    assert order.index("tdmrep") <= 2  # the next in line stood at the gate already
     assert [name for name in order if name != "tdmrep"] == [0, 1, 2, 3, 4]
 
 
 def test_a_place_at_the_door_that_nobody_wants_any_more_goes_to_the_next():
     async def main():
-        door = Door()
-        await door.acquire(False)
-        gone, there = (asyncio.create_task(door.acquire(False)) for _ in range(2))
+        gate = StartGate()
+        await gate.acquire(False)
+        gone, there = (asyncio.create_task(gate.acquire(False)) for _ in range(2))
         await asyncio.sleep(0)
-        door.release()  # it is given to the first
+        gate.release()  # it is given to the first
         gone.cancel()
         await asyncio.wait_for(there, 1)
-        assert not door.is_open
-        door.release()
-        assert door.is_open
+        assert not gate.is_open
+        gate.release()
+        assert gate.is_open
 
     asyncio.run(main())
 

@@ -24,7 +24,7 @@ Judge = Callable[[Pair], Pair | Drop]
 
 
 class GroupResult(NamedTuple):
-    """What was decided of a group, or of a pair in it. What stands in the fields is the rule's affair."""
+    """What was decided of a group, or of a pair in it. The rule decides what the fields hold."""
 
     key: bytes  # such as a sha256, a uid or a caption id
     value: float
@@ -96,7 +96,7 @@ class CrossPairRule(Rule):
 
     @abstractmethod
     def map_part(self, part: str, pairs: Sequence[Pair]) -> Iterable[tuple[Any, Any]]:
-        """(key, partial aggregate) for the groups in which `pairs`, those of a part that survive, stand."""
+        """(key, partial aggregate) for the groups of `pairs`, those of a part that survive."""
 
     @abstractmethod
     def combine(self, key: Any, aggregates: Iterable[Any]) -> Iterable[tuple[str, GroupResult]]:

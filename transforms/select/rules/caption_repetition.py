@@ -13,7 +13,7 @@ from transforms.select.rules.base import CrossPairRule, GroupResult, Judge
 
 
 class CaptionCount(NamedTuple):
-    """On how many images of a part a caption stands."""
+    """How many images of a part have a caption."""
 
     part: str
     count: int  # type: ignore[assignment]
@@ -32,7 +32,7 @@ class RepetitionStep(CrossPairRule):
         return [(caption, CaptionCount(part, count)) for caption, count in counts.items()]
 
     def combine(self, key: bytes, aggregates: Iterable[CaptionCount]) -> Iterator[tuple[str, GroupResult]]:
-        """On how many images a caption stands, for every part that has it; nothing where they are few enough."""
+        """How many images have a caption, for every part that has it; nothing where they are few enough."""
         counts = list(aggregates)
         total = sum(count.count for count in counts)
         if total > self.max_images:
