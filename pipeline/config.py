@@ -20,7 +20,7 @@ from transforms.collect.settings import CollectSettings
 from transforms.fetch.settings import FetchSettings
 from transforms.pack.settings import PackSettings
 from transforms.score.settings import ScoreSettings
-from transforms.select.settings import ScoreStep, SelectSettings
+from transforms.select.settings import OUTSIDE, SelectSettings
 from transforms.web.settings import WebSettings
 
 
@@ -59,10 +59,10 @@ class Settings(Rules):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Settings":
-        wants_scores = [s for s in self.select.rules if isinstance(s, ScoreStep)]
+        wants_scores = [rule.rule for rule in self.select.rules if rule.needs_scores]
         if wants_scores and not self.score.enabled:
             raise ValueError(
-                "select.rules has a score rule, but score.model = none measures nothing: "
+                f"select.rules has a {wants_scores[0]} rule, but score.model = none measures nothing: "
                 "name a model or remove the rule"
             )
         if not self.collect.all_sources() and self.demo is None:
@@ -183,7 +183,7 @@ def parse(data: dict[str, Any], source: str) -> Settings:
 
 
 def _explain(source: str, error: dict[str, Any]) -> str:
-    path = [str(part) for part in error["loc"]]
+    path = [str(part) for part in error["loc"] if part != OUTSIDE]
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(path[-1], _names_beside(path), 1)

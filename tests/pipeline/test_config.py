@@ -51,7 +51,7 @@ def test_engine_profiles_are_valid():
 
 @pytest.mark.parametrize(("override", "words"), [
     ("fetch.image.size", "expected section.key=value"),
-    ("select.rules.9.min_words=1", "not a place in a list"),
+    ("select.rules.9.min_words=1", "not an index of a list"),
     ("fetch.image.size.more=1", "plain value"),
     ("fetch.image.size=[", "not valid YAML"),
 ])  # fmt: skip

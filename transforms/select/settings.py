@@ -77,10 +77,9 @@ class SelectSettings(Rules):
     max_captions: int = Field(4, ge=1)  # of a kept pair; the first one becomes the .txt
 
     @model_validator(mode="after")
-    def _steps_have_names(self) -> "SelectSettings":
-        cuts = [r for r in self.rules if isinstance(r, ScoreStep) and r.top_share is not None]
-        if len(cuts) > 1:
-            raise ValueError("rules: more than one score rule has a top_share; keep one")
+    def _fit_together(self) -> "SelectSettings":
+        for rule in self.rules:
+            rule.check_beside(self.rules)
         return self
 
     def labels(self) -> list[str]:

@@ -118,7 +118,7 @@ def test_select_runs_rules_of_a_file_outside(finished_copy, outside):
 def test_what_a_wrong_rule_is_told(outside, rule, says):
     with pytest.raises(UsageError) as caught:
         settings_of(rule)
-    assert "my.yaml: select.rules.0" in str(caught.value)
+    assert "my.yaml: select.rules.0 = " in str(caught.value)
     assert [s for s in says if s not in str(caught.value)] == [], caught.value
 
 

@@ -34,6 +34,8 @@ class GroupResult(NamedTuple):
 class Rule(Rules):
     """A rule's settings, and `rule`, its name."""
 
+    needs_scores: ClassVar[bool] = False  # whether it makes no sense where nothing was scored
+
     rule: str
 
     @model_validator(mode="before")
@@ -46,6 +48,9 @@ class Rule(Rules):
 
     def check(self) -> None:
         """Called before any work. Raises ValueError with a message for the user where the rule cannot work."""
+
+    def check_beside(self, rules: "Sequence[Rule]") -> None:
+        """Called when settings are read, with all rules. Raises ValueError where they do not fit together."""
 
     def compares_pairs(self) -> bool:
         """Whether the rule judges by other pairs, so that a pass over the parts must end before it."""

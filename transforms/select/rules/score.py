@@ -8,7 +8,7 @@ from filters.reasons import Drop
 from filters.score import ScoreRules, bucket_of, cut_in_bucket, is_measured, judge_score, judge_top_share
 from transforms.records import Pair, ScoredCaption
 from transforms.select.pairs import best_similarity
-from transforms.select.rules.base import GlobalRule, GroupResult, Judge, LocalRule
+from transforms.select.rules.base import GlobalRule, GroupResult, Judge, LocalRule, Rule
 
 
 class ScoreStep(ScoreRules, LocalRule, GlobalRule):
@@ -20,7 +20,12 @@ class ScoreStep(ScoreRules, LocalRule, GlobalRule):
 
     key_type: ClassVar[type] = int
     aggregate_type: ClassVar[type] = bytes
+    needs_scores: ClassVar[bool] = True
     rule: Literal["score"] = "score"
+
+    def check_beside(self, rules: Sequence[Rule]) -> None:
+        if sum(isinstance(rule, ScoreStep) and rule.top_share is not None for rule in rules) > 1:
+            raise ValueError("rules: more than one score rule has a top_share; keep one")
 
     def compares_pairs(self) -> bool:
         return self.top_share is not None
