@@ -174,14 +174,10 @@ def _lines(body: bytes) -> list[bytes]:
     if len(body) > MAX_BODY_BYTES:  # half a line could say the opposite of the whole
         body = body[:MAX_BODY_BYTES]
         body = body[: max(body.rfind(b"\n"), body.rfind(b"\r"), 0)]
-    body = body[_bom_length(body) :]
+    # Google skips a broken byte order mark as far as it goes.
+    body = body[next(size for size in (3, 2, 1, 0) if body.startswith(_BOM[:size])) :]
     lines = (line[:MAX_LINE_BYTES].partition(b"\0")[0] for line in _LINE_END.split(body))
     return [line.partition(b"#")[0].strip() for line in lines]
-
-
-def _bom_length(body: bytes) -> int:
-    """Google skips a broken byte order mark as far as it goes."""
-    return next(size for size in (3, 2, 1, 0) if body.startswith(_BOM[:size]))
 
 
 def _key_and_value(line: bytes) -> tuple[bytes, bytes]:

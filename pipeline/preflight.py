@@ -15,7 +15,10 @@ MIN_FREE_BYTES = 256 * 1024 * 1024
 def check_before_work(c: Context, stages: Sequence[Stage]) -> None:
     """The run's folder, each stage that is left, the engine. Raises UsageError naming the key and the remedy."""
     if storage.is_remote(c.run):
-        check_store(c.run)
+        try:
+            storage.check_folder(c.run)
+        except storage.StorageError as error:
+            raise UsageError(f"--run-dir: {error}") from error
     left = [stage for stage in stages if c.manifests.read(stage.label(c.name)) is None]
     for stage in left:
         stage.check(c)
@@ -23,14 +26,6 @@ def check_before_work(c: Context, stages: Sequence[Stage]) -> None:
         check_space(c.run)
     if left:
         c.engine.check()
-
-
-def check_store(run: str) -> None:
-    """Whether an object store lets us work there: before anything else is asked of it."""
-    try:
-        storage.check_folder(run)
-    except storage.StorageError as error:
-        raise UsageError(f"--run-dir: {error}") from error
 
 
 def check_space(run: str) -> None:

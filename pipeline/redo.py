@@ -43,7 +43,9 @@ def is_current(c: Context, stage: Stage, stamp: Stamp, redo: str | None) -> bool
     if stage.frozen and not may_redo(stage, redo):
         raise UsageError(refusal(c.run, stage, known, stamp))
     if stage.frozen:
-        end_attempts(c)
+        # On a cluster whose driver died, an attempt at a task of the earlier plan may still be at work.
+        for prefix in (CRAWL_LEASES, FETCH_LEASES):
+            lease.clear(c.run, prefix, c.settings.web.lease_s, c.progress.say)
     stage.clear(c.run, c.name)
     return False
 
@@ -53,12 +55,6 @@ def has_grown(stage: Stage, known: dict[str, Any], stamp: Stamp) -> bool:
     before = Stamp(known["settings"], known["inputs"])
     same = before.fingerprint == known["fingerprint"] and before.settings == stamp.settings
     return stage.grows and same and before.inputs.items() < stamp.inputs.items()
-
-
-def end_attempts(c: Context) -> None:
-    """No attempt at a task of an earlier plan may be at work, on a cluster whose driver died, when that is cleared."""
-    for prefix in (CRAWL_LEASES, FETCH_LEASES):
-        lease.clear(c.run, prefix, c.settings.web.lease_s, c.progress.say)
 
 
 def may_redo(stage: Stage, redo: str | None) -> bool:

@@ -67,19 +67,15 @@ def zero_shot(clip: Clip, images: np.ndarray, captions: Sequence[str], classes: 
     result: dict[str, Any] = {"classes": len(classes), "samples": int(known.sum())}
     if len(classes) < MIN_SAMPLES or not known.any():
         return result | {"top1": None, "chance": None, "uniform_chance": None, "per_class": {}}
-    right = right_shares(images[known], class_vectors(clip, classes), labels[known])
+    # A class is the mean over its prompts (Radford et al., 2021, section 3.1.4).
+    means = np.stack([embed_texts(clip, c.prompts).mean(axis=0) for c in classes])
+    right = right_shares(images[known], means / np.linalg.norm(means, axis=1, keepdims=True), labels[known])
     commonest = np.bincount(labels[known]).max() / known.sum()
     return result | {
         "top1": float(right.mean()), "chance": float(commonest), "uniform_chance": 1 / len(classes),
         "per_class": {c.name: float(right[labels[known] == n].mean()) for n, c in enumerate(classes)
                       if (labels[known] == n).any()},
     }  # fmt: skip
-
-
-def class_vectors(clip: Clip, classes: Sequence[Class]) -> np.ndarray:
-    """(classes, dim) unit vectors: the mean over each class's prompts (Radford et al., 2021, section 3.1.4)."""
-    means = np.stack([embed_texts(clip, c.prompts).mean(axis=0) for c in classes])
-    return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
 def right_shares(images: np.ndarray, vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:

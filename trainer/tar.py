@@ -45,8 +45,11 @@ def read_members(path: str) -> Iterator[Member]:
                 long_name = _long_name(file, path, data, header) or long_name
             elif header.type in REGULAR:
                 name, long_name = long_name or header.name, ""
-                _check_name(path, offset, name)
-                _check_inside(file, path, offset, data + header.size)
+                unsafe = name.startswith("/") or ".." in name.split("/") or not name.isprintable() or len(name) > 1000
+                if unsafe:
+                    raise TarError(path, offset, f"unsafe member name {name[:80]!r}")
+                if file.seek(0, 2) < data + header.size:
+                    raise TarError(path, offset, "the archive is cut off inside a member")
                 yield Member(name, data, header.size)
             elif header.type not in (tarfile.DIRTYPE, tarfile.XGLTYPE):
                 raise TarError(path, offset, f"member {header.name!r} is a link or a device")
@@ -95,17 +98,6 @@ def _pax(path: str, offset: int, data: bytes) -> str:
         name = value if match[2] == b"path" else name
         offset += max(length, 1)
     return name.decode("utf-8", "surrogateescape")
-
-
-def _check_name(path: str, offset: int, name: str) -> None:
-    unsafe = name.startswith("/") or ".." in name.split("/") or not name.isprintable() or len(name) > 1000
-    if unsafe:
-        raise TarError(path, offset, f"unsafe member name {name[:80]!r}")
-
-
-def _check_inside(file: BinaryIO, path: str, offset: int, end: int) -> None:
-    if file.seek(0, 2) < end:
-        raise TarError(path, offset, "the archive is cut off inside a member")
 
 
 def split_name(name: str) -> tuple[str, str] | None:

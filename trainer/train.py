@@ -210,7 +210,8 @@ def learn_pairs(clip: Clip, pictures: Pictures, tokens: np.ndarray, learn: np.nd
         progress = schedule.progress(step)
         if progress >= 1 and step > 0:
             break
-        set_lr(optimizer, schedule.lr(progress))
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.lr(progress)
         images = augmented(pictures.batch(learn[places]), rng, settings)
         loss, change = gradient(clip, optimizer, images, tokens[learn[places]], settings)
         if not math.isfinite(loss) or not math.isfinite(change):
@@ -234,11 +235,6 @@ def optimizer_of(clip: Clip, settings: TrainSettings) -> "torch.optim.Optimizer"
     deep = [p for n, p in named if not (p.ndim < 2 or "logit_scale" in n)]
     groups = [{"params": deep, "weight_decay": settings.weight_decay}, {"params": flat, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.98), eps=1e-6, fused=True)
-
-
-def set_lr(optimizer: "torch.optim.Optimizer", lr: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = lr
 
 
 def augmented(images: np.ndarray, rng: np.random.Generator, settings: TrainSettings) -> np.ndarray:

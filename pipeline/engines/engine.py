@@ -59,7 +59,10 @@ class Engine:
         self._probe: Probe | None = None
         self._server = spark.JobServer(settings.spark, self._log("job-server.log"))
         self._quiet = quiet_readers()
-        check_options(settings.runner, self._options)
+        # What loses data is refused before any work.
+        for word, why in REFUSED.items():
+            if word == settings.runner or any(word in option for option in self._options):
+                raise UsageError(f"engine: {word} is refused: {why}")
 
     @property
     def is_local(self) -> bool:
@@ -79,7 +82,11 @@ class Engine:
             spark.check_spark(self.settings.spark)
         if self.is_dataflow:
             check_dataflow(self.settings.dataflow, self._run)
-        check_endpoint(self._options)
+        # A client waits for ever on a job endpoint where nobody is.
+        for option in self._options:
+            name, _, endpoint = option.partition("=")
+            if name == "--job_endpoint" and endpoint != EMBEDDED and not spark.answers(endpoint):
+                raise UsageError(f"--job_endpoint={endpoint}: nobody answers there; start the job server first")
 
     def __enter__(self) -> "Engine":
         self._quiet.__enter__()
@@ -220,21 +227,6 @@ def quiet_readers() -> Iterator[None]:
         yield
     finally:
         threading.excepthook = before
-
-
-def check_options(runner: str, options: Sequence[str]) -> None:
-    """Refuse what loses data, before any work. Raises UsageError."""
-    for word, why in REFUSED.items():
-        if word == runner or any(word in option for option in options):
-            raise UsageError(f"engine: {word} is refused: {why}")
-
-
-def check_endpoint(options: Sequence[str]) -> None:
-    """A client waits for ever on a job endpoint where nobody is. Raises UsageError."""
-    for option in options:
-        name, _, endpoint = option.partition("=")
-        if name == "--job_endpoint" and endpoint != EMBEDDED and not spark.answers(endpoint):
-            raise UsageError(f"--job_endpoint={endpoint}: nobody answers there; start the job server first")
 
 
 def last_line(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """One shard: a webdataset tar with img2dataset's member names, and its Parquet. No Beam."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -51,28 +51,19 @@ SHARD_SCHEMA = pa.schema(
 )
 
 
-def shard_name(number: int) -> str:
-    return f"{number:05d}"
-
-
 def write_shard(number: int, samples: Iterable[Sample], run: str, folder: str) -> int:
     """Publish `<number>.tar` and `<number>.parquet`; returns the number of samples. The same samples give the same
     bytes. Raises StorageError."""
     ordered = sorted(samples, key=lambda s: (s.rank, s.image.uid))
-    name = shard_name(number)
-    rows = _publish_tar(storage.join(folder, f"{name}.tar"), ordered, run)
+    name = f"{number:05d}"
+    with storage.publishing(storage.join(folder, f"{name}.tar")) as file:
+        tar = TarWriter(file)
+        rows = [_add(tar, sample, run) for sample in ordered]
+        tar.close()
     table = pa.Table.from_pylist(rows, schema=SHARD_SCHEMA)
     with storage.publishing(storage.join(folder, f"{name}.parquet")) as file:
         pq.write_table(table, file, compression="zstd", compression_level=1)
     return len(rows)
-
-
-def _publish_tar(path: str, samples: Sequence[Sample], run: str) -> list[dict[str, Any]]:
-    with storage.publishing(path) as file:
-        tar = TarWriter(file)
-        rows = [_add(tar, sample, run) for sample in samples]
-        tar.close()
-    return rows
 
 
 def _add(tar: TarWriter, sample: Sample, run: str) -> dict[str, Any]:
