@@ -1,11 +1,12 @@
-"""What an image's bytes are, told by their first bytes and by whether their format's end is there. Pure.
+"""What an image's bytes are, known by their first bytes and by whether their format's end is there. Pure.
 
 Names and Content-Type are never asked: servers are often wrong about both.
 """
 
-import re
 import struct
 from collections.abc import Callable
+
+from transforms.formats.image_structure import EOI, SOS, jpeg_segments, png_chunks, webp_end
 
 _MAGIC = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -25,11 +26,6 @@ _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # bytes, of the header after the file header: OS/2 and Windows
 _BMP_RUN_LENGTHS = {1, 2}  # compressions whose end Pillow does not miss
 _IEND = b"\0\0\0\0IEND\xaeB`\x82"
-
-_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)  # after any number of FF
-_JPEG_AFTER_SCAN = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)  # in coded data FF 00 and RSTn are no end
-_JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
-_EOI, _SOS = 0xD9, 0xDA
 
 
 def sniff(body: bytes) -> str | None:
@@ -70,45 +66,34 @@ def is_whole(body: bytes, name: str) -> bool:
 
 
 def jpeg_scans(body: bytes) -> int | None:
-    """How many scans stand before the end-of-image marker; None where that marker is missing.
-
-    Walks the segments (ITU-T T.81, B.1), so that the end of a thumbnail or of a table's bytes is not taken for it.
-    """
-    place, scans = 2, 0
-    while (found := (_JPEG_AFTER_SCAN if scans else _JPEG_MARKER).search(body, place)) is not None:
-        marker, place = found[1][0], found.end()
-        if marker == _EOI:
+    """How many scans come before the end-of-image marker; None where that marker is missing."""
+    scans = 0
+    for segment in jpeg_segments(body):
+        if segment.marker == EOI:
             return scans
-        if marker not in _JPEG_ALONE:
-            place += int.from_bytes(body[place : place + 2], "big")
-        scans += marker == _SOS
+        scans += segment.marker == SOS
     return None
 
 
 def _png_ends(body: bytes) -> bool:
-    """Walks the chunks to IEND (PNG 5.3)."""
-    place = 8
-    while place + 12 <= len(body):
-        if body[place + 4 : place + 8] == b"IEND":
-            return body.startswith(_IEND, place)
-        place += 12 + int.from_bytes(body[place : place + 4], "big")
-    return False
+    last = next((chunk for chunk in png_chunks(body) if chunk.kind == b"IEND"), None)
+    return last is not None and body.startswith(_IEND, last.start)
 
 
 def _gif_ends(body: bytes) -> bool:
     """Walks the blocks to the trailer (GIF89a, appendix B)."""
     if len(body) < 13:
         return False
-    place, frames = 13 + _colour_table_bytes(body[10]), 0
-    while place < len(body):
-        kind = body[place]
+    offset, frames = 13 + _colour_table_bytes(body[10]), 0
+    while offset < len(body):
+        kind = body[offset]
         if kind == 0x3B:
             return True
         if kind == 0x21:
-            place = _after_sub_blocks(body, place + 2)
-        elif kind == 0x2C and place + 9 < len(body):
-            place = _after_sub_blocks(body, place + 11 + _colour_table_bytes(body[place + 9]))
-            frames += place <= len(body)
+            offset = _after_sub_blocks(body, offset + 2)
+        elif kind == 0x2C and offset + 9 < len(body):
+            offset = _after_sub_blocks(body, offset + 11 + _colour_table_bytes(body[offset + 9]))
+            frames += offset <= len(body)
         else:
             return kind != 0x2C and frames > 0  # garbage after a whole frame: decoders stop here too
     return False
@@ -118,30 +103,26 @@ def _colour_table_bytes(flags: int) -> int:
     return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _after_sub_blocks(body: bytes, place: int) -> int:
-    while place < len(body) and body[place]:
-        place += body[place] + 1
-    return place + 1
-
-
-def _webp_ends(body: bytes) -> bool:
-    return len(body) >= 8 + int.from_bytes(body[4:8], "little")
+def _after_sub_blocks(body: bytes, offset: int) -> int:
+    while offset < len(body) and body[offset]:
+        offset += body[offset] + 1
+    return offset + 1
 
 
 def _iso_ends(body: bytes) -> bool:
     """Every top-level box lies within the file, or the image's own boxes do (ISO/IEC 14496-12, 4.2)."""
-    place, seen = 0, set()
-    while place + 8 <= len(body):
-        size = int.from_bytes(body[place : place + 4], "big")
-        if size == 1 and place + 16 <= len(body):
-            (size,) = struct.unpack(">Q", body[place + 8 : place + 16])
+    offset, seen = 0, set()
+    while offset + 8 <= len(body):
+        size = int.from_bytes(body[offset : offset + 4], "big")
+        if size == 1 and offset + 16 <= len(body):
+            (size,) = struct.unpack(">Q", body[offset + 8 : offset + 16])
         if size == 0:
             return True  # to the end of the file, wherever that is
-        if size < 8 or place + size > len(body):
+        if size < 8 or offset + size > len(body):
             break
-        seen.add(body[place + 4 : place + 8])
-        place += size
-    return place == len(body) or {b"meta", b"mdat"} <= seen
+        seen.add(body[offset + 4 : offset + 8])
+        offset += size
+    return offset == len(body) or {b"meta", b"mdat"} <= seen
 
 
 def _bmp_ends(body: bytes) -> bool:
@@ -153,7 +134,7 @@ def _bmp_ends(body: bytes) -> bool:
 _ENDS: dict[str, Callable[[bytes], bool]] = {
     "PNG": _png_ends,
     "GIF": _gif_ends,
-    "WEBP": _webp_ends,
+    "WEBP": lambda body: len(body) >= webp_end(body),
     "AVIF": _iso_ends,
     "BMP": _bmp_ends,
 }
