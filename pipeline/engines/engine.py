@@ -21,13 +21,13 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from pipeline.config import EngineSettings
 from pipeline.engines import spark
 from pipeline.engines.dataflow import check_dataflow, dataflow_options
+from pipeline.engines.memory import give_back
 from pipeline.engines.workers.handshake import Probe
 from pipeline.engines.workers.logs import Follower
 from pipeline.errors import RunError, UsageError
 from pipeline.logs import log_errors_only
 from transforms import storage
 from transforms.coordination.error_boundary import ErrorBoundary
-from transforms.memory import give_back
 from transforms.run_dir import LOGS
 
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
