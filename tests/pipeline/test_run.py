@@ -245,12 +245,12 @@ def test_run_stages_says_whether_everything_is_there(finished_copy):
 
 def test_scores_stay_true_when_only_more_came_in():
     score = next(stage for stage in STAGES if stage.name == "score")
-    fetch = next(stage for stage in STAGES if stage.name == "fetch")
+    collect = next(stage for stage in STAGES if stage.name == "collect")
     before = Stamp({"model": "a"}, {"images, round 0": "1"})
     known = {"fingerprint": before.fingerprint, **before._asdict()}
     more = before._replace(inputs={"images, round 0": "1", "images, round 1": "2"})
     assert has_grown(score, known, more)
-    assert not has_grown(fetch, known, more)
+    assert not has_grown(collect, known, more)
     assert not has_grown(score, known, before)
     assert not has_grown(score, known, more._replace(settings={"model": "b"}))
     assert not has_grown(score, known, more._replace(inputs={"images, round 0": "9", "images, round 1": "2"}))
