@@ -8,7 +8,7 @@ from transforms.records import Caption
 from transforms.select.rules.base import TextRule
 
 
-class CaptionStep(CaptionRules, TextRule):
+class CaptionStep(TextRule, CaptionRules):
     """Length, words, boilerplate, file names and urls."""
 
     rule: Literal["caption"] = "caption"

@@ -8,7 +8,7 @@ from transforms.records import Caption
 from transforms.select.rules.base import TextRule
 
 
-class ContactStep(ContactRules, TextRule):
+class ContactStep(TextRule, ContactRules):
     """E-mail addresses and telephone numbers."""
 
     rule: Literal["contact"] = "contact"

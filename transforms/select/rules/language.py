@@ -8,7 +8,7 @@ from transforms.records import Caption
 from transforms.select.rules.base import TextRule
 
 
-class LanguageStep(LanguageRules, TextRule):
+class LanguageStep(TextRule, LanguageRules):
     """Which languages stay."""
 
     rule: Literal["language"] = "language"

@@ -17,7 +17,7 @@ class BandMember(NamedTuple):
     member: Member
 
 
-class NearDuplicateStep(NearDuplicateRules, CrossPairRule):
+class NearDuplicateStep(CrossPairRule, NearDuplicateRules):
     """Of images within a Hamming radius, the best pair stays."""
 
     key_type: ClassVar[type] = bytes  # a band's number and bits

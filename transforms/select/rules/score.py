@@ -11,7 +11,7 @@ from transforms.select.pairs import best_similarity
 from transforms.select.rules.base import GlobalRule, GroupResult, Judge, LocalRule, Rule
 
 
-class ScoreStep(ScoreRules, LocalRule, GlobalRule):
+class ScoreStep(LocalRule, GlobalRule, ScoreRules):
     """A cut of CLIP similarity, or a top share.
 
     Keys are buckets of similarities, aggregates a part's similarities in a bucket as packed doubles: the cut lies in

@@ -8,7 +8,7 @@ from transforms.records import Pair
 from transforms.select.rules.base import LocalRule
 
 
-class SizeStep(ImageRules, LocalRule):
+class SizeStep(LocalRule, ImageRules):
     """Sides, aspect and bytes of the original image."""
 
     rule: Literal["size"] = "size"
