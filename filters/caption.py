@@ -30,7 +30,7 @@ _STRAY_JOINER = re.compile(
     "(?<![\u0600-\u1dbf\u2190-\u2bff\u3030\u303d\u3297\u3299\ua800-\uabff\ufb50-\ufdcf\ufe0f\ufe70-\ufefc"
     "\U00010000-\U000e007f])[\u200c\u200d]"
 )
-# Scripts that put no spaces between words: lengths are told in characters there, never in words. Thai, Lao, Tibetan,
+# Scripts that put no spaces between words: lengths are counted in characters there, never in words. Thai, Lao, Tibetan,
 # Burmese, Khmer, New Tai Lue, Tai Tham, kana, Han, Bopomofo.
 _UNSPACED = re.compile(
     "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u1980-\u19ff\u1a20-\u1aaf\u3005-\u3007\u3040-\u312f\u31a0-\u31ff"
@@ -207,7 +207,7 @@ def judge_caption(caption: str, rules: CaptionRules) -> Drop | None:
 
 
 def _drop(reason: Reason, caption: str) -> Drop:
-    """A drop that shows the caption, without what tells how to reach a person."""
+    """A drop that shows the caption, without what says how to reach a person."""
     return Drop(reason, detail=redact(caption[: 2 * DETAIL_CHARACTERS])[:DETAIL_CHARACTERS])
 
 

@@ -1,6 +1,6 @@
 """E-mail addresses and telephone numbers in captions. A drop never holds what was found.
 
-Numbers are told by their shape, not by a register of valid ones: a wrong number belongs to somebody too.
+Numbers are recognised by their shape, not by a register of valid ones: a wrong number is another person's.
 """
 
 import re

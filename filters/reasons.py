@@ -120,7 +120,7 @@ def may_pass(drop: Drop) -> bool:
     return drop.reason in _MAY_PASS
 
 
-# What `retry` asks for unless it is told: all that failed on the way. A host's no stays, and so does what was wrong
+# What `retry` asks for by default: all that failed on the way. A host's no stays, and so does what was wrong
 # with an image that came.
 ASKED_AGAIN = _MAY_PASS | {
     Reason.DNS_NOT_FOUND,

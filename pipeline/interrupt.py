@@ -31,7 +31,7 @@ def ending_at_once() -> Iterator[None]:
 
 
 def say_interrupted() -> None:
-    """One line to standard error, if somebody reads it."""
+    """One line to standard error, if it is read."""
     last_words((SHOW_CURSOR if os.isatty(2) else "") + MESSAGE)
 
 

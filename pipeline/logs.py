@@ -73,7 +73,7 @@ class TracebackFilter(ToWhoeverReads):
 
 
 def tells_of_fatal_error(text: str) -> bool:
-    """Whether a text tells of what ends the run as a message of ours: nobody needs its traceback before."""
+    """Whether a text is about what ends the run as a message of ours: nobody needs its traceback before."""
     return re.search(rf"\b({'|'.join(names_of(FatalError))}): ", text) is not None
 
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))  # helpers that several folders share
@@ -17,6 +19,10 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT / "tests", ROOT)))  # worker processes unpickle them
 
 from helpers import command, samples  # noqa: E402
+
+# Its deadline and its idea of slowness are wall time, which other processes of the machine decide.
+hypothesis_settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("ours")
 
 
 def pytest_make_parametrize_id(val, argname):

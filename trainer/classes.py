@@ -20,7 +20,7 @@ UNSPACED = re.compile(
 
 
 class Class(NamedTuple):
-    """How a class is asked for, and by which words a caption tells that it is there."""
+    """How a class is asked for, and by which words a caption says that it is there."""
 
     name: str
     prompts: tuple[str, ...]

@@ -122,7 +122,7 @@ class ShardCheck:
         if not self._has_rows:
             return None
         if key in self._seen:
-            return None  # told by KeyCheck
+            return None  # reported by KeyCheck
         self._seen.add(key)
         if key not in self._row_keys:
             self.find(key, f"sample without a row in {self.stem}.parquet")
@@ -231,31 +231,31 @@ class ShardCheck:
         if data is None:
             return
         try:
-            told = json.loads(data)
+            sidecar = json.loads(data)
         except (ValueError, RecursionError) as error:
             self.find(group.key, f".json is no JSON: {error}")
             return
-        if not isinstance(told, dict):
+        if not isinstance(sidecar, dict):
             self.find(group.key, ".json is no object")
         elif row is not None:
-            self._compare_json(group.key, told, row)
-        elif text is not None and told.get("caption", text) not in (text, None):
+            self._compare_json(group.key, sidecar, row)
+        elif text is not None and sidecar.get("caption", text) not in (text, None):
             self.find(group.key, ".json has another caption than .txt")
 
-    def _compare_json(self, key: str, told: Row, row: Row) -> None:
+    def _compare_json(self, key: str, sidecar: Row, row: Row) -> None:
         names = self._columns if self.strict else self._columns.intersection(ROW_COLUMNS)
         for name in sorted(names):
-            if name not in told:
+            if name not in sidecar:
                 if self.strict:
                     self.find(key, f".json has no {name}")
-            elif not same(told[name], row[name]):
+            elif not same(sidecar[name], row[name]):
                 self.find(key, f".json differs from the row in {name}")
         extra = extra_of(row) if self.strict else None
         if extra is None:
             return
         wanted = {k: v for k, v in extra.items() if k not in self._columns}
-        for name in sorted({*told, *wanted} - self._columns):
-            if name not in told or name not in wanted or not same(told[name], wanted[name]):
+        for name in sorted({*sidecar, *wanted} - self._columns):
+            if name not in sidecar or name not in wanted or not same(sidecar[name], wanted[name]):
                 self.find(key, f".json differs from the row's extra in {name}")
 
     def _check_row(self, key: str, row: Row, image: bytes | None) -> None:
@@ -324,19 +324,19 @@ def format_of(data: bytes) -> str:
     return "WEBP" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else ""
 
 
-def same(told: Any, value: Any) -> bool:
+def same(sidecar: Any, value: Any) -> bool:
     """Whether a value of the .json is the row's: numbers by value, NaN as null, bytes as hex."""
     if isinstance(value, bytes):
         value = value.hex()
     if isinstance(value, float) and math.isnan(value):
         value = None
-    if isinstance(told, float) and math.isnan(told):
-        told = None
-    if isinstance(value, dict) and isinstance(told, dict):
-        return value.keys() == told.keys() and all(same(told[k], v) for k, v in value.items())
-    if isinstance(value, list) and isinstance(told, list):
-        return len(value) == len(told) and all(same(a, b) for a, b in zip(told, value, strict=True))
-    return told == value and isinstance(told, bool) == isinstance(value, bool)
+    if isinstance(sidecar, float) and math.isnan(sidecar):
+        sidecar = None
+    if isinstance(value, dict) and isinstance(sidecar, dict):
+        return value.keys() == sidecar.keys() and all(same(sidecar[k], v) for k, v in value.items())
+    if isinstance(value, list) and isinstance(sidecar, list):
+        return len(value) == len(sidecar) and all(same(a, b) for a, b in zip(sidecar, value, strict=True))
+    return sidecar == value and isinstance(sidecar, bool) == isinstance(value, bool)
 
 
 def extra_of(row: Row) -> Row | None:

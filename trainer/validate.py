@@ -32,7 +32,7 @@ COPY_BYTES = 1 << 20
 
 
 class Checked(NamedTuple):
-    """What a worker tells of one shard."""
+    """What a worker finds out about one shard."""
 
     shard: str
     findings: list[Finding]
@@ -154,8 +154,8 @@ def files_in(manifest: dict[str, Any]) -> Iterator[File]:
             else:
                 yield File("", None, None)
     others = manifest.get("files")
-    for name, told in (others if isinstance(others, dict) else {SIZES: None, SUBSET: None}).items():
-        yield File(name, told.get("sha256") if isinstance(told, dict) else told, None)
+    for name, stated in (others if isinstance(others, dict) else {SIZES: None, SUBSET: None}).items():
+        yield File(name, stated.get("sha256") if isinstance(stated, dict) else stated, None)
 
 
 def check_file(folder: str, file: File) -> Iterator[Finding]:
@@ -189,16 +189,16 @@ def check_counts(folder: str, manifest: dict[str, Any] | None, samples: dict[str
     if isinstance(sizes, dict):
         yield from _differing(SIZES, sizes, samples)
     if manifest:
-        told = {s["name"]: s.get("samples") for s in manifest["shards"] if isinstance(s, dict) and "name" in s}
-        yield from _differing(MANIFEST, told, samples)
+        stated = {s["name"]: s.get("samples") for s in manifest["shards"] if isinstance(s, dict) and "name" in s}
+        yield from _differing(MANIFEST, stated, samples)
         if manifest.get("samples") != sum(samples.values()):
             yield Finding(MANIFEST, "", f"samples is {manifest.get('samples')}, there are {sum(samples.values())}")
 
 
-def _differing(name: str, told: dict[str, Any], samples: dict[str, int]) -> Iterator[Finding]:
-    for shard in sorted({*told, *samples}):
-        if told.get(shard) != samples.get(shard):
-            yield Finding(shard, "", f"{samples.get(shard, 'no')} samples, {name} says {told.get(shard, 'nothing')}")
+def _differing(name: str, stated: dict[str, Any], samples: dict[str, int]) -> Iterator[Finding]:
+    for shard in sorted({*stated, *samples}):
+        if stated.get(shard) != samples.get(shard):
+            yield Finding(shard, "", f"{samples.get(shard, 'no')} samples, {name} says {stated.get(shard, 'nothing')}")
 
 
 class Subset:

@@ -1,4 +1,4 @@
-"""How well a scorer tells true captions from wrong ones, on fresh pictures of the demo's kind."""
+"""How well a scorer separates true captions from wrong ones, on fresh pictures of the demo's kind."""
 
 import random
 from collections.abc import Callable, Sequence

@@ -83,10 +83,10 @@ def _line(kind: str, fate: str, found: Sequence[str]) -> Line:
     if kind in SHARES:
         right = len(found) - counts.get(KEPT, 0)  # dropped is dropped
     wanted = CLEAN_SHARE if fate == KEPT else SHARES.get(kind, 1.0)
-    return Line(kind, fate, len(found), right, wanted, _told(counts))
+    return Line(kind, fate, len(found), right, wanted, _outcomes_text(counts))
 
 
-def _told(counts: Mapping[str, int]) -> str:
+def _outcomes_text(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()))
 
 
@@ -106,15 +106,15 @@ def _copy_groups(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[list[bytes
 
 def _copies_line(kind: str, fate: str, groups: Sequence[Sequence[bytes]], fates: Mapping[bytes, str]) -> Line:
     """A group is right when one member stays and the others are duplicates; what the scorer dropped does not count."""
-    right, told = 0, Counter[str]()
+    right, outcomes = 0, Counter[str]()
     for group in groups:
         found = [fates.get(uid, LOST) for uid in group]
         judged = [f for f in found if f != SCORED_OUT]
         if Counter(judged) == Counter([KEPT] * min(1, len(judged)) + [fate] * (len(judged) - 1)):
             right += 1
         else:
-            told.update(found)
-    return Line(kind, fate, len(groups), right, 1.0, _told(told))
+            outcomes.update(found)
+    return Line(kind, fate, len(groups), right, 1.0, _outcomes_text(outcomes))
 
 
 def unknown(rows: Iterable[Mapping[str, Any]], fates: Mapping[bytes, str]) -> Iterator[str]:

@@ -71,7 +71,7 @@ KINDS = (
     Kind("noai", "opt_out", 10, answer="noai"),
     Kind("scoped_noai", "opt_out", 10, answer="scoped_noai"),
     Kind("repeated_header", "opt_out", 8, answer="repeated_header"),
-    Kind("other_bot", KEPT, 10, answer="other_bot"),  # an opt-out for somebody else
+    Kind("other_bot", KEPT, 10, answer="other_bot"),  # an opt-out for another agent
     Kind("tdm_header", "opt_out", 8, answer="tdm_header"),
     Kind("tdm_file", "opt_out", 8, host="museum.demo.test", folder="reserved"),
     Kind("page_meta", "page_opt_out", 8, page="meta"),

@@ -41,7 +41,7 @@ EMBEDDED = "embed"  # a job endpoint inside this process
 
 
 class HandshakeOptions(PipelineOptions):
-    """What a worker on another machine is told with the job."""
+    """What a worker on another machine gets with the job."""
 
     @classmethod
     def _add_argparse_args(cls, parser: Any) -> None:
@@ -220,7 +220,7 @@ def attempt(pipeline: beam.Pipeline) -> str | None:
 
 @contextmanager
 def quiet_readers() -> Iterator[None]:
-    """Beam's threads that read a job's messages end with its endpoint, or a moment later: its failure tells of it."""
+    """Beam's threads that read a job's messages end with its endpoint, or a moment later: its failure says so."""
     before = threading.excepthook
     threading.excepthook = lambda args: None if isinstance(args.exc_value, grpc.RpcError) else before(args)
     try:

@@ -26,7 +26,7 @@ from pipeline.engines.workers.handshake import OTHER_VERSION, RUN_NOT_SEEN, own_
 from pipeline.errors import RunError, UsageError
 
 START_S = 120.0  # a job server on a busy machine
-ANSWER_S = 5.0  # somebody who listens answers within that
+ANSWER_S = 5.0  # a server that listens answers within that
 POLL_S = 0.2
 DRIVER_CLASS = "org.apache.beam.runners.spark.SparkJobServerDriver"
 PIPELINE_CLASS = "org.apache.beam.runners.spark.SparkPipelineRunner"
@@ -86,7 +86,7 @@ def check_spark(settings: SparkSettings) -> None:
 
 
 def check_master(master: str) -> None:
-    """Somebody listens behind a `spark://` url; it may list several, standbys too, separated by commas."""
+    """A master listens behind a `spark://` url; it may list several, standbys too, separated by commas."""
     if not re.match(r"(spark|k8s)://.+|yarn$|local(\[.+\])?$", master):
         raise UsageError(f"engine.spark.master = {master}: expected spark://HOST:PORT, yarn, k8s://... or local[N]")
     if not master.startswith("spark://"):
@@ -98,7 +98,7 @@ def check_master(master: str) -> None:
 
 
 def answers(address: str, within_s: float = ANSWER_S) -> bool:
-    """Whether somebody listens at HOST:PORT."""
+    """Whether a server listens at HOST:PORT."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         return False
@@ -145,7 +145,7 @@ class JobServer:
         self.endpoint = ""
 
     def start(self) -> str:
-        """HOST:PORT, once somebody answers there. Raises RunError."""
+        """HOST:PORT, once the server answers there. Raises RunError."""
         if self._process is None:
             self._artifacts = tempfile.mkdtemp(prefix="pairmill-job-server-")
             command, self.endpoint = self._command()
@@ -252,7 +252,7 @@ def gives_up_early(failure: str) -> bool:
 
 
 def explained(failure: str) -> str:
-    """What a failure that Spark tells means for the one who has to mend it; the failure itself where nobody knows."""
+    """What a failure of Spark's means, and its remedy; the failure itself where that is unknown."""
     for pattern, meaning in MEANINGS:
         if re.search(pattern, failure):
             return meaning.format(own=own_version())

@@ -22,7 +22,7 @@ class Waited(NamedTuple):
 
 
 class FetchView:
-    """Reads each part once: `view.update()` as often as somebody looks, then `facts()` or `line()`."""
+    """Reads each part once: `view.update()` as often as it is shown, then `facts()` or `line()`."""
 
     def __init__(self, run: str, round_: int) -> None:
         self._run, self._round = run, round_

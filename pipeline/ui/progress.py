@@ -62,7 +62,7 @@ class Progress:
     def stage(
         self, name: str, total: int, unit: str, done: Callable[[], int] | None = None, view: "View | None" = None
     ) -> None:
-        """A stage, or a step of one, begins: `total` `unit`s, of which `done()` tells how many are there.
+        """A stage, or a step of one, begins: `total` `unit`s, of which `done()` counts those that are there.
 
         `view` has more to say of them.
         """

@@ -77,17 +77,21 @@ class Index:
         return [self._hit(n, float(s), int(r)) for n, (s, r) in enumerate(zip(scores, rows, strict=True), 1)]
 
     def _hit(self, rank: int, score: float, row: int) -> Hit:
-        told = self.table.slice(row, 1).to_pylist()[0]
-        return Hit(rank, round(score, 6), row, told["key"], told["caption"], told["url"], told["shard"])
+        found = self.table.slice(row, 1).to_pylist()[0]
+        return Hit(rank, round(score, 6), row, found["key"], found["caption"], found["url"], found["shard"])
 
     def image_of(self, row: int) -> tuple[str, Member, str] | None:
         """(tar, member, extension) of a row; None where the index has no such row or the shards no such tar."""
         if not 0 <= row < self.table.num_rows:
             return None
-        told = self.table.slice(row, 1).to_pylist()[0]
-        if told["shard"] not in self.tars:
+        found = self.table.slice(row, 1).to_pylist()[0]
+        if found["shard"] not in self.tars:
             return None
-        return self.tars[told["shard"]], Member(told["key"], told["offset"], told["size"]), told["extension"]
+        return (
+            self.tars[found["shard"]],
+            Member(found["key"], found["offset"], found["size"]),
+            found["extension"],
+        )
 
 
 def read_about(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The search page: one form, one grid, no script. Answers to this machine only unless told otherwise.
+"""The search page: one form, one grid, no script. Answers to this machine only by default.
 
 Captions and urls come from the web and are hostile until escaped. The page loads nothing but its own images and style
 (Content-Security-Policy), and the server asks for no url: pictures come out of the shards.

@@ -14,7 +14,7 @@ DIGITS = 4  # a probability's last bits depend on the processor
 
 
 class LanguageSettings(Rules):
-    """Which engine tells languages apart."""
+    """Which engine identifies languages."""
 
     engine: Literal["fasttext", "langdetect"] = "fasttext"  # as accurate on captions, two hundred times faster
 

@@ -36,7 +36,7 @@ async def crawl_task(
 ) -> TaskResult:
     """Ask the pages of every part that is not committed yet.
 
-    `may_ask` raises where the task is somebody else's. Raises NetworkTrouble, StorageError.
+    `may_ask` raises where another attempt has the task. Raises NetworkTrouble, StorageError.
     """
     folder = run_dir.folder(run, run_dir.PAGES)
     plan = parquet.read_rows(run_dir.crawl_plan(run, round_, task), CrawlTarget)

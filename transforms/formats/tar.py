@@ -14,7 +14,7 @@ _SUM = sum(_BEFORE_SIZE) + sum(_AFTER_SIZE)
 
 
 class TarWriter:
-    """Appends members to `file`; each call tells where the payload lies, so that it can be read by range."""
+    """Appends members to `file`; each call returns where the payload lies, so that it can be read by range."""
 
     def __init__(self, file: Sink) -> None:
         self._file = file

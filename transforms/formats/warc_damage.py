@@ -68,7 +68,7 @@ def _is_whole(file: BinaryIO, begin: int, size: int) -> bool:
 
 
 def _end_of_member(file: BinaryIO, begin: int, size: int) -> int:
-    """Where the record at `begin` ends; `begin` itself where that cannot be told: it then counts as lost too."""
+    """Where the record at `begin` ends; `begin` itself where that cannot be known: it then counts as lost too."""
     file.seek(begin)
     head = file.read(HEAD_BYTES)
     if head.startswith(b"\x1f\x8b"):

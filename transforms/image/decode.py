@@ -112,7 +112,7 @@ def decode_drop(error: BaseException) -> Drop:
 
 
 def harmless_tags(picture: Image.Image) -> dict[str, float]:
-    """The EXIF tags, by name, that tell nothing of a person or a place. Empty where EXIF is missing or broken."""
+    """The EXIF tags, by name, that say nothing of a person or a place. Empty where EXIF is missing or broken."""
     try:
         tags = {ExifTags.TAGS.get(number, ""): value for number, value in picture.getexif().items()}
     except METADATA_ERRORS:

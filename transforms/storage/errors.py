@@ -70,10 +70,15 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def code_of(error: BaseException) -> str:
     """The store's own word for it, such as `NoSuchBucket`; "" where there is none."""
-    for one in _chain(error):
-        response: Any = getattr(one, "response", None)
-        told = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
-        code = told or getattr(one, "error_code", None) or getattr(one, "status_code", None) or getattr(one, "code", "")
+    for cause in _chain(error):
+        response: Any = getattr(cause, "response", None)
+        stated = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+        code = (
+            stated
+            or getattr(cause, "error_code", None)
+            or getattr(cause, "status_code", None)
+            or getattr(cause, "code", "")
+        )
         if code and isinstance(code, str | int):
             return str(code)
     return ""
@@ -88,7 +93,7 @@ def is_broken_line(error: BaseException) -> bool:
     """Whether no whole answer came: refused, reset, cut off, too late."""
     plain: tuple[type[BaseException], ...] = (ConnectionError, TimeoutError, http.client.HTTPException, EOFError)
     kinds = (*plain, *_loaded(_BROKEN_LINES))
-    return any(isinstance(one, kinds) for one in _chain(error))
+    return any(isinstance(cause, kinds) for cause in _chain(error))
 
 
 def is_there_already(error: BaseException) -> bool:
@@ -108,20 +113,20 @@ def is_unconditional(error: BaseException) -> bool:
 def explained(url: str, doing: str, error: BaseException) -> StorageError:
     """One line with the url, the reason and the remedy. Never a credential."""
     code = code_of(error)
-    told = f" ({code})" if code else ""
+    shown = f" ({code})" if code else ""
     where = _REMEDIES.get(family(url), "the variables of this store")
     if code in _NO_BUCKET:
-        why = f"there is no such bucket{told}; make it first, or name another"
+        why = f"there is no such bucket{shown}; make it first, or name another"
     elif isinstance(error, _loaded(_NOBODY)):
         why = f"there are no credentials for it; set {where}"
     elif code in _WRONG_CREDENTIALS:
-        why = f"the store does not accept the credentials{told}; check {where}"
+        why = f"the store does not accept the credentials{shown}; check {where}"
     elif isinstance(error, PermissionError) or code in ("AccessDenied", "403") or "Forbidden" in str(error):
-        why = f"no permission{told}; ask for leave to read, write, list and delete there"
+        why = f"no permission{shown}; ask for leave to read, write, list and delete there"
     elif is_broken_line(error):
         why = "the store does not answer; check the network, and AWS_ENDPOINT_URL where it is set, then run again"
     elif is_transient(error):
-        why = f"the store is too busy or out of order{told}; run the same command again later"
+        why = f"the store is too busy or out of order{shown}; run the same command again later"
     elif isinstance(error, FileNotFoundError):
         why = "there is no such object"
     else:

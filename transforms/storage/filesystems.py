@@ -85,7 +85,7 @@ def has_folders(url: str) -> bool:
 
 
 def url_of(pattern: str, name: str) -> str:
-    """The url of a name that the file system of `pattern` told."""
+    """The url of a name that the file system of `pattern` lists."""
     parts = urlsplit(pattern)
     container = parts.netloc.rpartition("@")[0] or parts.netloc
     key = name.lstrip("/") if family(pattern) == "hdfs" else name.lstrip("/").removeprefix(f"{container}/")

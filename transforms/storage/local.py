@@ -63,7 +63,7 @@ def read_range(path: str, offset: int, length: int) -> bytes:
 
 @contextmanager
 def publishing(folder: str, path_of: Callable[[], str], *, keep_first: bool = False) -> Iterator[BinaryIO]:
-    """`path_of` tells the final path, in `folder`, when all is written."""
+    """`path_of` gives the final path, in `folder`, when all is written."""
     temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
     make_folder(folder or ".")
     try:

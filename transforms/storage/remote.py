@@ -161,7 +161,7 @@ def read_range(url: str, offset: int, length: int) -> bytes:
 
 @contextmanager
 def publishing(folder: str, url_of: Callable[[], str], *, keep_first: bool = False) -> Iterator[BinaryIO]:
-    """`url_of` tells the final url, in `folder`, when all is written."""
+    """`url_of` gives the final url, in `folder`, when all is written."""
     with scratch_errors():
         file = tempfile.NamedTemporaryFile(prefix="pairmill-")  # noqa: SIM115 - closed below
     with file:
@@ -225,7 +225,7 @@ def sweep(folder: str, keep: set[str]) -> list[str]:
 
 
 def _delete_all(folder: str, names: list[str]) -> None:
-    """Names are those that the file system told."""
+    """Names are those that the file system lists."""
     plain = [n for n in names if not MAGIC.intersection(n)]
     for name in set(names).difference(plain):  # which the other way would take for a pattern
         patiently(folder, "delete in", lambda fs, path, name=name: fs.rm_file(name))  # type: ignore[misc]
@@ -250,7 +250,7 @@ def _found(folder: str) -> list[str]:
 
 
 def delete_folder(folder: str) -> None:
-    """Raises StorageError where something stays: S3 tells what it did not delete only in an answer's small print."""
+    """Raises StorageError where something stays: S3 says what it did not delete only inside an answer of 200."""
     names = _found(folder)
     _delete_all(folder, names)
     left = set(names) & set(_found(folder)) if names else set()

@@ -34,7 +34,7 @@ _NEVER = [
 
 @lru_cache(10_000)
 def is_public(ip: str) -> bool:
-    """Whether an address belongs to somebody on the public internet, as far as its bits say."""
+    """Whether an address is one of the public internet, as far as its bits say."""
     try:
         address = ip_address(ip)
     except ValueError:

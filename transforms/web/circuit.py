@@ -2,7 +2,7 @@
 
 from filters.reasons import Drop, Reason
 
-# What a host that is gone looks like. An answer that ends early or is no HTTP comes from somebody who lives.
+# What a host that is gone looks like. An answer that ends early or is no HTTP comes from a host that lives.
 _NO_ANSWER = frozenset({Reason.CONNECT_FAILED, Reason.TLS_FAILED, Reason.CONNECTION_LOST})
 
 

@@ -233,7 +233,7 @@ class Client:
 
 
 def request_of(target: Target, addresses: Sequence[Address], fields: list[str]) -> Request:
-    """What curl is told: the addresses are in its own tables, so that it asks no resolver."""
+    """What curl gets: the addresses are in its own tables, so that it asks no resolver."""
     host, port = target.host, target.port
     resolve, connect_to = [], []
     if addresses[0].port != port:  # named by the settings
@@ -253,7 +253,7 @@ def _with_head(reply: Reply, transfer: Transfer) -> Reply:
 async def follow(url: str, ask: Callable[[str], Awaitable[Reply]], max_redirects: int, before: int = 0) -> Answer:
     """Ask for `url` and where it redirects to, hop by hop; `ask` judges every hop anew.
 
-    `before`: redirects that were followed on the way to `url`, by somebody else.
+    `before`: redirects that were followed on the way to `url`, by another task.
     """
     current = _request_url(url)
     if isinstance(current, Drop):

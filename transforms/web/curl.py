@@ -20,7 +20,7 @@ _READ, _WRITE = 1, 2  # bits of CURL_POLL_IN, OUT and INOUT
 
 
 class Request(NamedTuple):
-    """What curl is told of one request."""
+    """What curl gets of one request."""
 
     url: str
     fields: list[str]  # "Name: value"

@@ -64,7 +64,7 @@ class PartsRun(ABC, Generic[Row, Outcome]):
         local_pauses_s: Sequence[float],
         may_commit: Callable[[], object],
     ) -> None:
-        """`may_commit` is called before a part is committed; it raises where the task is somebody else's by now."""
+        """`may_commit` is called before a part is committed; it raises where another attempt has the task by now."""
         self._threads, self._pauses_s, self._may_commit = threads, local_pauses_s, may_commit
         self._open = asyncio.Semaphore(parts_at_once)
         self._begun = asyncio.Semaphore(ROWS_BEGUN)

@@ -61,7 +61,7 @@ class Host:
 
     def __init__(self, now: float, circuit: Circuit, asked_s: float = float("-inf")) -> None:
         self.circuit = circuit
-        self.asked_s = asked_s  # when somebody before us may have asked last
+        self.asked_s = asked_s  # when an earlier attempt may have asked last
         self.gate = StartGate()  # one request starts at a time
         self.changed = asyncio.Event()
         self.first_s = now

@@ -11,7 +11,7 @@ from pipeline import __version__
 from transforms import storage
 from transforms.coordination.fatal import FatalError
 
-OTHER_VERSION = 81  # exit codes of a worker that refuses to work; its runner tells them to the driver
+OTHER_VERSION = 81  # exit codes of a worker that refuses to work; its runner passes them to the driver
 RUN_NOT_SEEN = 82
 NAME = ".probe"
 OPTION = "beam:option:{}:v1"

@@ -34,7 +34,7 @@ class RunLog(logging.Handler):
 
 
 def is_parting(text: str) -> bool:
-    """Whether a worker only tells that its runner went away."""
+    """Whether a worker only says that its runner went away."""
     return "StatusCode.UNAVAILABLE" in text or "StatusCode.CANCELLED" in text
 
 

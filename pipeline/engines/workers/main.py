@@ -121,7 +121,7 @@ def descriptor(endpoint: Any) -> str:
 
 
 def check_contract(options: Mapping[str, Any]) -> None:
-    """End with the code that tells the driver why, where this worker must not work for it."""
+    """End with the code that says to the driver why, where this worker must not work for it."""
     probe = Probe.from_options(options)
     if probe is None:
         return

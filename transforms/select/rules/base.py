@@ -113,7 +113,7 @@ class CrossPairRule(Rule):
 
 
 class GlobalRule(Rule):
-    """A rule that compares all pairs with each other, and tells every part the same.
+    """A rule that compares all pairs with each other, with the same results for every part.
 
     `combine` works on one key, and knows of the others how much they hold. Only these counts (a few thousand keys at
     most) and the results (a few) go to every worker.
