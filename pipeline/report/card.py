@@ -72,7 +72,7 @@ def fields_section() -> str:
     return """
 ## Fields
 
-Each sample has `{key}.jpg` (or png, webp), `{key}.txt` (the best caption) and `{key}.json` (the row). The rows are in
+Each sample has `{key}.jpg` (or png, webp), `{key}.txt` (the best caption) and `{key}.json` (the row). The rows stand in
 the Parquet beside each tar: `uid`, `url`, `caption`, `captions` with language, kind, page and licence of each,
 `similarity`, sizes before and after, `sha256` of the original bytes, `image_sha256` and `caption_sha256` of the
 members."""
