@@ -97,6 +97,7 @@ class DemoServer:
             self._log = None
 
     async def _handle(self, request: http.BaseRequest) -> http.StreamResponse:
+        asked_s = time.time()
         host = request.headers.get("Host", "").partition(":")[0].lower()
         if request.method == "GET":
             # Drawing takes 16 ms: on the loop, a queue of pictures would hold up bodies that are on their way.
@@ -105,17 +106,17 @@ class DemoServer:
             )
         else:
             reply = Answer(405)
-        self._write_log(host, request.raw_path, reply.status)
+        self._write_log(asked_s, host, request.raw_path, reply.status)
         headers: CIMultiDict[str] = CIMultiDict(reply.headers)
         headers["Date"] = "Thu, 01 Jan 2026 00:00:00 GMT"  # no clock in what is archived
         if reply.pace:
             return await _stream(request, reply, headers)
         return http.Response(status=reply.status, headers=headers, body=reply.body)
 
-    def _write_log(self, host: str, target: str, status: int) -> None:
-        """One line a request, in one write: a killed process leaves whole lines."""
+    def _write_log(self, asked_s: float, host: str, target: str, status: int) -> None:
+        """One line a request, with the time at which it came, in one write: a killed process leaves whole lines."""
         if self._log is not None:
-            os.write(self._log, f"{time.time():.3f} {host} {target} {status}\n".encode())
+            os.write(self._log, f"{asked_s:.3f} {host} {target} {status}\n".encode())
 
 
 async def _stream(request: http.BaseRequest, reply: Answer, headers: CIMultiDict[str]) -> http.StreamResponse:
