@@ -60,6 +60,10 @@ def check_tools() -> None:
     assert not missing, f"the cluster's tests need {' and '.join(missing)}"
 
 
+# Every job starts JVMs that live for some seconds: compiling their code well takes longer than running it.
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
+
+
 @contextlib.contextmanager
 def spark_cluster(more: Mapping[str, str] | None = None, cores: int = 1) -> Iterator[Cluster]:
     """A master and two workers with `cores` each, until the block ends. `more`: variables of their environment."""
@@ -67,6 +71,7 @@ def spark_cluster(more: Mapping[str, str] | None = None, cores: int = 1) -> Iter
     home = str(Path(importlib.util.find_spec("pyspark").origin).parent)
     mark = f"pairmill-cluster-{os.getpid()}-{time.monotonic_ns()}"
     spark = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_HOME": home, "SPARK_DAEMON_MEMORY": "512m"}
+    spark["JAVA_TOOL_OPTIONS"] = SHORT_LIVED
     environment = {**os.environ, **spark, **(more or {}), "PAIRMILL_CLUSTER": mark}
     with tempfile.TemporaryDirectory(prefix="pairmill-cluster-") as folder, contextlib.ExitStack() as stack:
         start = Starter(Path(folder), environment, stack)
