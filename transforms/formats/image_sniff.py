@@ -68,16 +68,16 @@ def is_whole(body: bytes, name: str) -> bool:
 def jpeg_scans(body: bytes) -> int | None:
     """How many scans come before the end-of-image marker; None where that marker is missing."""
     scans = 0
-    for segment in jpeg_segments(body):
-        if segment.marker == EOI:
+    for marker, _, _ in jpeg_segments(body):
+        if marker == EOI:
             return scans
-        scans += segment.marker == SOS
+        scans += marker == SOS
     return None
 
 
 def _png_ends(body: bytes) -> bool:
-    last = next((chunk for chunk in png_chunks(body) if chunk.kind == b"IEND"), None)
-    return last is not None and body.startswith(_IEND, last.start)
+    last = next((start for kind, start, _ in png_chunks(body) if kind == b"IEND"), None)
+    return last is not None and body.startswith(_IEND, last)
 
 
 def _gif_ends(body: bytes) -> bool:

@@ -6,7 +6,6 @@ any bytes, and raises nothing.
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 EOI, SOS, APP0, APP14 = 0xD9, 0xDA, 0xE0, 0xEE
 _MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)  # after any number of FF
@@ -14,24 +13,13 @@ _AFTER_SCAN = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)  # in coded 
 _ALONE = {0x01, *range(0xD0, 0xDA)}  # markers without a segment, EOI among them
 
 
-class Segment(NamedTuple):
-    """A marker segment of a JPEG (ITU-T T.81, B.1)."""
-
-    marker: int
-    start: int  # offset behind the marker
-    length: int  # bytes from there, as the segment says, its own two included; 0 for a marker that stands alone
-
-
-class Chunk(NamedTuple):
-    """A chunk of a PNG (PNG 5.3)."""
-
-    kind: bytes  # such as b"IDAT"
-    start: int  # offset of its length field
-    end: int  # offset behind its checksum, as its length says: it may lie behind the body
+# Plain tuples: a hostile body has millions of parts, and named ones take twice as long.
+Segment = tuple[int, int, int]  # marker, offset behind it, bytes from there as the segment says; 0 where it has none
+Chunk = tuple[bytes, int, int]  # kind, offset of its length field, offset behind its checksum, perhaps behind the body
 
 
 def jpeg_segments(body: bytes) -> Iterator[Segment]:
-    """Up to the end-of-image marker, or as far as there is a next one.
+    """The marker segments (ITU-T T.81, B.1) up to the end-of-image marker, or as far as there is a next one.
 
     A thumbnail's or a table's bytes are skipped with their segment, so that no marker in them is taken for one.
     """
@@ -39,7 +27,7 @@ def jpeg_segments(body: bytes) -> Iterator[Segment]:
     while (found := (_AFTER_SCAN if scanned else _MARKER).search(body, offset)) is not None:
         marker, offset = found[1][0], found.end()
         length = 0 if marker in _ALONE else int.from_bytes(body[offset : offset + 2], "big")
-        yield Segment(marker, offset, length)
+        yield marker, offset, length
         if marker == EOI:
             return
         offset += length
@@ -47,11 +35,11 @@ def jpeg_segments(body: bytes) -> Iterator[Segment]:
 
 
 def png_chunks(body: bytes) -> Iterator[Chunk]:
-    """As far as a chunk's frame of 12 bytes fits into the body."""
+    """The chunks (PNG 5.3), as far as a chunk's frame of 12 bytes fits into the body."""
     offset = 8
     while offset + 12 <= len(body):
         end = offset + 12 + int.from_bytes(body[offset : offset + 4], "big")
-        yield Chunk(body[offset + 4 : offset + 8], offset, end)
+        yield body[offset + 4 : offset + 8], offset, end
         offset = end
 
 
