@@ -20,5 +20,5 @@ def live_columns(run: str, columns: list[str], stems: Sequence[str] | None = Non
     """The live rows of `images/`, of some parts or of all: a later round may have asked others again."""
     for stem in run_dir.part_stems(run) if stems is None else stems:
         gone = superseded(run, stem)
-        rows = parquet.read_columns(storage.join(run, run_dir.IMAGES, f"{stem}.parquet"), columns)
+        rows = parquet.read_columns(run_dir.image_rows(run, stem), columns)
         yield from (row for number, row in enumerate(rows) if number not in gone)

@@ -1,6 +1,9 @@
 """`pairmill retry` and `pairmill refresh`: pages or images are asked again, in part; what follows is done anew."""
 
+from collections.abc import Callable
+
 from pipeline import config
+from pipeline.config import Settings
 from pipeline.errors import UsageError
 from pipeline.locks import only_one
 from pipeline.manifest import Manifests
@@ -21,11 +24,7 @@ def ask_again(run: str, request: Request, overrides: list[str], options: tuple[s
     """
     run = storage.absolute(run)
     settings = config.load_run(run, overrides)
-    last = last_done(run, at_least="fetch")
-    with only_one(run, (0, 1)):
-        open_round(run, request)
-    with Progress() as progress:
-        run_stages(settings, run, last=last, options=options, progress=progress, keep_settings=True)
+    run_again(run, settings, "fetch", lambda: open_round(run, request), options)
 
 
 def ask_pages_again(run: str, reasons: tuple[str, ...], overrides: list[str], options: tuple[str, ...] = ()) -> None:
@@ -35,11 +34,17 @@ def ask_pages_again(run: str, reasons: tuple[str, ...], overrides: list[str], op
     """
     run = storage.absolute(run)
     settings = config.load_run(run, overrides)
-    if settings.collect.crawl is None:
+    crawl = settings.collect.crawl
+    if crawl is None:
         raise UsageError(f"{run}: there was no crawl, so there are no pages to ask again; leave out --pages")
-    last = last_done(run, at_least="collect")
+    run_again(run, settings, "collect", lambda: open_pass(run, reasons, crawl), options)
+
+
+def run_again(run: str, settings: Settings, stage: str, reopen: Callable[[], None], options: tuple[str, ...]) -> None:
+    """Reopen `stage`, then bring the run to where it was, at least to the end of that stage."""
+    last = last_done(run, at_least=stage)  # before a manifest is withdrawn
     with only_one(run, (0, 1)):
-        open_pass(run, reasons, settings.collect.crawl)
+        reopen()
     with Progress() as progress:
         run_stages(settings, run, last=last, options=options, progress=progress, keep_settings=True)
 

@@ -99,7 +99,7 @@ def _decision(step: str, row: dict[str, Any]) -> dict[str, Any]:
 def fetched(run: str, uid: bytes) -> Iterator[Event]:
     """Every attempt; the last one counts."""
     for stem in run_dir.part_stems(run):
-        path = storage.join(run, run_dir.IMAGES, f"{stem}.parquet")
+        path = run_dir.image_rows(run, stem)
         for row in parquet.rows_where(path, ds.field("uid") == uid, schema=parquet.schema_of(Image)):
             yield _attempt(row, round_of(stem))
 

@@ -8,7 +8,7 @@ import pyarrow.dataset as ds
 from filters.contact import redact
 from filters.reasons import Reason
 from pipeline.columns import read_columns
-from transforms import run_dir, storage
+from transforms import run_dir
 from transforms.formats import parquet
 
 EACH = 4
@@ -61,8 +61,7 @@ def _captioned(example: Example, reason: str, texts: dict[bytes, str]) -> Exampl
 
 
 def _captions(run: str, uids: Iterable[bytes]) -> Iterator[tuple[bytes, str]]:
-    folder = storage.join(run, run_dir.IMAGES)
     wanted = ds.field("uid").isin(list(uids))
     for stem in run_dir.part_stems(run):
-        for row in parquet.rows_where(storage.join(folder, f"{stem}.parquet"), wanted, ["uid", "caption"]):
+        for row in parquet.rows_where(run_dir.image_rows(run, stem), wanted, ["uid", "caption"]):
             yield row["uid"], row["caption"]

@@ -9,7 +9,7 @@ from pipeline.context import Context
 from transforms import run_dir, storage
 from transforms.coordination import lease
 from transforms.crawl.frontier import first_frontier, next_frontier
-from transforms.crawl.passes import failed_pages, retries_of, rounds_planned
+from transforms.crawl.passes import depth_of, failed_pages, retries_of, rounds_planned
 from transforms.crawl.settings import CrawlSource
 from transforms.crawl.transform import LEASES, CrawlRound
 from transforms.formats import parquet
@@ -46,10 +46,9 @@ def is_over(run: str, source: CrawlSource) -> bool:
     last = rounds_planned(run) - 1
     if last < 0:
         return False
-    start = max((retry.start for retry in retries_of(run) if retry.start <= last), default=0)
     if not frontier_tasks(run, last):
         return True
-    return last - start == source.max_depth and pages_done(run, last) == pages_planned(run, last)
+    return depth_of(last, retries_of(run)) == source.max_depth and pages_done(run, last) == pages_planned(run, last)
 
 
 def frontier_tasks(run: str, round_: int) -> list[int] | None:

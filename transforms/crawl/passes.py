@@ -6,7 +6,7 @@ and follows what they link to. Rounds are numbered on; rows of `pages/` are neve
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from filters.reasons import ASKED_AGAIN
@@ -40,6 +40,11 @@ def rounds_planned(run: str) -> int:
     return len(storage.list_names(run_dir.folder(run, run_dir.PAGES, run_dir.PLAN), "*.done"))
 
 
+def depth_of(round_: int, retries: Sequence[Retry]) -> int:
+    """How many clicks the pages of a round are from the seeds: rounds since the pass began that it belongs to."""
+    return round_ - max((retry.start for retry in retries if retry.start <= round_), default=0)
+
+
 def newest_pages(run: str, before: int | None = None) -> Iterator[tuple[int, CrawlPage]]:
     """(round, row) of each page that was asked: its newest row; only of rounds before `before`, where that is given."""
     folder = run_dir.folder(run, run_dir.PAGES)
@@ -61,9 +66,9 @@ def newest_pages(run: str, before: int | None = None) -> Iterator[tuple[int, Cra
 def failed_pages(run: str, retry: Retry) -> dict[int, list[str]]:
     """Depth → urls that a pass asks again: those whose newest row before it has one of its reasons."""
     wanted: Collection[str] = retry.reasons or ASKED_AGAIN
-    starts = [0, *(other.start for other in retries_of(run) if other.start < retry.start)]
+    retries = retries_of(run)
     failed: dict[int, list[str]] = defaultdict(list)
     for round_, page in newest_pages(run, retry.start):
         if page.reason in wanted:
-            failed[round_ - max(start for start in starts if start <= round_)].append(page.url)
+            failed[depth_of(round_, retries)].append(page.url)
     return dict(failed)

@@ -25,8 +25,6 @@ def at_most(request: Request, counts: Mapping[str, int]) -> int:
     """A bound of how many rows a round asks, by how many ended for each reason; "" is success."""
     if request.kind == "refresh":
         return counts.get("", 0)
-    if request.kind == "added":
-        raise ValueError("what was added is among the candidates, not among the images")
     if request.kind == "redirects":
         return counts.get(Reason.HANDED_OVER, 0)
     return sum(n for reason, n in counts.items() if reason in (request.reasons or ASKED_AGAIN))
