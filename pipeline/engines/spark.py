@@ -31,6 +31,8 @@ POLL_S = 0.2
 DRIVER_CLASS = "org.apache.beam.runners.spark.SparkJobServerDriver"
 PIPELINE_CLASS = "org.apache.beam.runners.spark.SparkPipelineRunner"
 SPECULATION = "spark.speculation"
+# One application for a whole run. Beam tests itself that way; else executors start anew for each job, some 12 s of it.
+ONE_APPLICATION = "beam.spark.test.reuseSparkContext"
 GUARDED = (sys.executable, "-m", "pipeline.engines.workers.parent_guard")
 
 
@@ -159,7 +161,8 @@ class JobServer:
         from apache_beam.options.pipeline_options import PipelineOptions
         from apache_beam.runners.portability.spark_runner import SparkJarJobServer
 
-        given = [f"--job_server_jvm_properties=-D{k}={v}" for k, v in properties(self._settings).items()]
+        java_properties = {ONE_APPLICATION: "true"} | properties(self._settings)
+        given = [f"--job_server_jvm_properties=-D{k}={v}" for k, v in java_properties.items()]
         given += [f"--job_server_jvm_properties=-Xmx{self._settings.driver_memory}"]
         given += [f"--spark_master_url={self._settings.master}", f"--artifacts_dir={self._artifacts}"]
         given += [f"--job_server_java_launcher={java()}"]

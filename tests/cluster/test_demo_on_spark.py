@@ -21,10 +21,15 @@ def check_same(run: Path, finished: Path) -> None:
 
 def collected(finished: Path, run: Path) -> Path:
     """A run directory in which `collect` is done."""
-    for folder in ("candidates", "pages", "rejects"):
+    return done(finished, run, "collect", "candidates", "pages", "rejects")
+
+
+def done(finished: Path, run: Path, stage: str, *folders: str) -> Path:
+    """Add what a stage made to a run directory."""
+    for folder in folders:
         shutil.copytree(finished / folder, run / folder)
-    (run / "manifest").mkdir()
-    for path in (finished / "manifest").glob("collect*.json"):
+    (run / "manifest").mkdir(exist_ok=True)
+    for path in (finished / "manifest").glob(f"{stage}.*"):
         shutil.copy(path, run / "manifest")
     return run
 
@@ -40,6 +45,7 @@ def test_the_whole_demo(cluster, finished, tmp_path, digest_of_folder):
     assert outcome.code == 0, outcome.err
     check_same(run, finished)
     assert digest_of_folder(run / "shards") == digest_of_folder(finished / "shards")
+    assert (run / "logs/job-server.log").read_text().count("Submitted application") == 1  # executors stay for the run
 
 
 @pytest.mark.timeout(600)
@@ -56,8 +62,10 @@ def submitting(cluster: Cluster) -> list[str]:
 
 @pytest.mark.timeout(600)
 def test_job_jars_through_spark_submit(cluster, finished, tmp_path):
-    """From what was collected to the shards; the crawl's rounds are more of the same, and `make soak` has them too."""
+    """`select` and `pack`; the jars of the other stages are made and sent as these are: `make soak` has them all."""
     run = collected(finished, tmp_path / "run")
+    done(finished, run, "fetch", "images")
+    done(finished, run, "score")
     outcome = pairmill(*demo_words(run, *submitting(cluster)), env=cluster.environment, timeout_s=500)
     assert outcome.code == 0, outcome.err
     check_same(run, finished)

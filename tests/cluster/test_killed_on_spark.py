@@ -39,10 +39,9 @@ def kill_in_fetch(cluster: Cluster, started: Started, run: Path, rng: random.Ran
 
 
 def kill_in_pack(cluster: Cluster, started: Started, run: Path, rng: random.Random) -> None:
-    """A job of 11 s, whose SDK workers live for the last 5: the executor dies first, and a worker when it is retried."""
+    """Executors stay from job to job, workers start for each: an executor dies first, and a worker of the retry."""
     assert started.wait_until((run / "manifest/pack.main.started.json").exists, 200), started.wait().err
-    old = cluster.executors()  # those of the stage before may still be ending
-    executor = kill_one(started, lambda: [pid for pid in cluster.executors() if pid not in old], rng, 7.5)
+    executor = kill_one(started, cluster.executors, rng, 3)
     print(f"pack: executor {executor}, SDK worker {kill_one(started, cluster.sdk_workers, rng, 1.5)}")
 
 
