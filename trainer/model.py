@@ -32,6 +32,9 @@ TORCH_SUFFIXES = (".pt", ".pth", ".bin")
 PRECISIONS = ("fp32", "bf16")
 HUB_PREFIX = "hf-hub:"
 LOCAL_PREFIX = "local-dir:"
+# Read once, when torch loads OpenMP. By default its threads spin while they wait for each other: beside other busy
+# processes that takes half of the processor from the thread that they wait for.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # What open_clip, torch, safetensors and the hub's client raise for a model that cannot be had.
 LOADING_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError, EOFError,
                   ImportError, struct.error, pickle.UnpicklingError)  # fmt: skip
