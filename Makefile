@@ -46,7 +46,7 @@ shards: $(READY) ## the main job: the demo's web becomes validated shards, and a
 .PHONY: test
 test: $(READY) $(PEER) ## lint, types and every test but the long rounds
 	$(MAKE) --no-print-directory lint
-	$(PY) -m pytest -m 'not soak' --ignore tests/cluster --numprocesses 2 --dist loadfile --durations=15
+	$(PY) -m pytest -m 'not soak' --ignore tests/cluster --numprocesses 3 --dist loadfile --durations=15
 
 .PHONY: test-cluster
 test-cluster: $(CLUSTER) $(JOB_SERVER) ## the demo on a real Spark cluster and an object store, on loopback (needs Java 17 and Maven)

@@ -1,5 +1,6 @@
 """What every test may use: records filled with plausible values, and the engine in one process."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -57,10 +58,15 @@ def digest_of_folder():
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
     """The run directory of one finished, undisturbed run of the small demo. To be read only."""
-    run = tmp_path_factory.mktemp("finished") / "run"
-    outcome = command.pairmill(*command.demo_words(run))
-    assert outcome.code == 0, outcome.err
-    return run
+    shared = (
+        tmp_path_factory.getbasetemp().parent / f"finished-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
+    )
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the first test process makes it, the others copy it
+        if not (shared / "report.html").exists():
+            outcome = command.pairmill(*command.demo_words(shared))
+            assert outcome.code == 0, outcome.err
+    return shutil.copytree(shared, tmp_path_factory.mktemp("finished") / "run", copy_function=shutil.copy2)
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import pytest
 from cluster import Cluster
 from helpers.command import demo_words, pairmill
 
+from transforms import storage
+
 LABELS = ("collect", "fetch", "score", "select.main", "pack.main")
 ONE_EXECUTOR = {"properties__spark__cores__max": "1"}  # half the processes to start
 FINAL = ("shards/main/manifest.json", *(f"manifest/{label}.json" for label in LABELS))
@@ -34,6 +36,10 @@ def done(finished: Path, run: Path, stage: str, *folders: str) -> Path:
     return run
 
 
+def files(folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.is_file()]
+
+
 def names(folder: Path) -> set[str]:
     return {p.name for p in folder.iterdir() if p.is_file()}
 
@@ -49,11 +55,18 @@ def test_the_whole_demo(cluster, finished, tmp_path, digest_of_folder):
 
 
 @pytest.mark.timeout(600)
-def test_the_whole_demo_on_an_object_store(cluster, s3, finished):
-    words = demo_words(f"{s3.url}/demo", *cluster.words(**ONE_EXECUTOR))
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.soak)])
+def test_the_demo_on_an_object_store(cluster, s3, finished, whole, tmp_path, monkeypatch):
+    """All of it, or from what was collected on."""
+    run = s3.folder / f"demo-{whole}"
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    for path in [] if whole else files(collected(finished, tmp_path)):
+        storage.publish(f"{s3.url}/{run.name}/{path.relative_to(tmp_path)}", path.read_bytes())
+    words = demo_words(f"{s3.url}/{run.name}", *cluster.words(**ONE_EXECUTOR))
     outcome = pairmill(*words, env=cluster.environment, timeout_s=500)
     assert outcome.code == 0, outcome.err
-    check_same(s3.folder / "demo", finished)
+    check_same(run, finished)
 
 
 def submitting(cluster: Cluster) -> list[str]:
