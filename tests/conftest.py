@@ -58,9 +58,8 @@ def digest_of_folder():
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
     """The run directory of one finished, undisturbed run of the small demo. To be read only."""
-    shared = (
-        tmp_path_factory.getbasetemp().parent / f"finished-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
-    )
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished-once"
     with shared.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the first test process makes it, the others copy it
         if not (shared / "report.html").exists():
