@@ -234,7 +234,7 @@ def fetch_step(folder: Path, rows: int) -> Iterator[Prepared]:
         def plain() -> None:
             forget_fetch(folder)
             for task in tasks:
-                run_task(task, str(folder), 0, settings, web)
+                run_task(task, str(folder), 0, settings, web, len(tasks))
             check_fetched(folder, rows)
 
         yield with_beam, plain, None
