@@ -63,6 +63,10 @@ format: $(READY) ## let ruff put the code in form
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+.PHONY: settings-doc
+settings-doc: $(READY) ## write docs/settings.md anew from the models
+	$(PY) -m pipeline.settings_page > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
+
 .PHONY: check-demo
 check-demo: shards ## compare the demo's outcome with its truth, reason by reason
 	$(PY) -m pipeline.demo check $(RUN)
