@@ -8,6 +8,7 @@ RUN ?= runs/demo
 READY := $(VENV)/.ready
 CLUSTER := $(VENV)/.cluster
 PEER := .venv-img2dataset/.ready
+LOWEST := .venv-lowest/.ready
 JOB_SERVER := tests/cluster/job_server/target/job-server.jar
 
 # uv comes from its wheel: it installs in a tenth of pip's time. Compiled once, every start is two seconds shorter.
@@ -47,6 +48,23 @@ shards: $(READY) ## the main job: the demo's web becomes validated shards, and a
 test: $(READY) $(PEER) ## lint, types and every test but the long rounds
 	$(MAKE) --no-print-directory lint
 	$(PY) -m pytest -m 'not soak' --ignore tests/cluster --numprocesses 2 --dist loadfile --durations=15
+
+# Torch is gigabytes, and its wheels end with a Python: it stays where constraints.txt has it. pip's resolver of today
+# would take the newest of all: uv takes the lowest of each line of pyproject.toml, and the newest of what those need.
+$(LOWEST): pyproject.toml constraints.txt $(READY)
+	@$(PY) -m uv venv --quiet --clear --python $(PY) .venv-lowest
+	@grep -E '^(torch|torchvision|triton|(nvidia|cuda)-[a-z0-9-]+)==' constraints.txt > .venv-lowest/constraints.txt
+	@$(PY) -m uv pip install --quiet --compile-bytecode --python .venv-lowest/bin/python --resolution lowest-direct \
+	  --constraint .venv-lowest/constraints.txt --editable '.[all,dev]'
+	@touch $@
+
+.PHONY: test-lowest
+test-lowest: $(LOWEST) ## the demo and some tests on the lowest version of every dependency
+	rm -rf runs/lowest
+	.venv-lowest/bin/pairmill run demo --run-dir runs/lowest
+	.venv-lowest/bin/python -m pipeline.demo check runs/lowest
+	.venv-lowest/bin/python -m pytest tests/filters tests/transforms/sources tests/transforms/html tests/transforms/image \
+	  tests/transforms/web tests/pipeline/test_config.py tests/trainer/test_shard_reading.py
 
 .PHONY: test-cluster
 test-cluster: $(CLUSTER) $(JOB_SERVER) ## the demo on a real Spark cluster and an object store, on loopback (needs Java 17 and Maven)
@@ -108,4 +126,4 @@ wheel: $(READY) ## build the wheel into dist/
 
 .PHONY: clean
 clean: ## remove what was built; runs/ stay
-	rm -rf $(VENV) .venv-img2dataset dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-img2dataset .venv-lowest dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis
