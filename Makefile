@@ -49,8 +49,8 @@ test: $(READY) $(PEER) ## lint, types and every test but the long rounds
 	$(MAKE) --no-print-directory lint
 	$(PY) -m pytest -m 'not soak' --ignore tests/cluster --numprocesses 2 --dist loadfile --durations=15
 
-# Torch is gigabytes, and its wheels end with a Python: it stays where constraints.txt has it. pip's resolver of today
-# would take the newest of all: uv takes the lowest of each line of pyproject.toml, and the newest of what those need.
+# The lowest of each line of pyproject.toml, and the newest of what those need in their turn. Torch is gigabytes: it stays
+# where constraints.txt has it.
 $(LOWEST): pyproject.toml constraints.txt $(READY)
 	@$(PY) -m uv venv --quiet --clear --python $(PY) .venv-lowest
 	@grep -E '^(torch|torchvision|triton|(nvidia|cuda)-[a-z0-9-]+)==' constraints.txt > .venv-lowest/constraints.txt
