@@ -194,7 +194,7 @@ def page_rows(entry: WarcEntry, settings: config.Settings) -> Iterator[Row]:
             "url": found.url,
             "caption": caption.text,
             "kind": found.kind,
-            "licence": found.licence,
+            "license": found.licence,
             "drop": str(drop.reason) if drop else "",
             "detail": drop.detail if drop else "",
         }

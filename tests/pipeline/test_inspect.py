@@ -15,7 +15,7 @@ PAGE = """<html><head><base href="/pictures/"></head><body>
 <img srcset="c-1.jpg 1x, c-2.jpg 2x" title="Two dogs"><img src="d.gif">
 </body></html>"""
 ROBOTS = "User-agent: *\nDisallow: /private/\nAllow: /private/open\n\nUser-agent: GPTBot\nDisallow: /\n"
-PAGE_KEYS = {"page_url", "url", "caption", "kind", "licence", "drop", "detail"}
+PAGE_KEYS = {"page_url", "url", "caption", "kind", "license", "drop", "detail"}
 IMAGE_KEYS = {"source", "ok", "reason", "detail", "format", "width", "height", "sha256", "phash"}
 
 
