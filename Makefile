@@ -63,8 +63,8 @@ test-lowest: $(LOWEST) ## the demo and some tests on the lowest version of every
 	rm -rf runs/lowest
 	.venv-lowest/bin/pairmill run demo --run-dir runs/lowest
 	.venv-lowest/bin/python -m pipeline.demo check runs/lowest
-	.venv-lowest/bin/python -m pytest tests/filters tests/transforms/sources tests/transforms/html tests/transforms/image \
-	  tests/transforms/web tests/pipeline/test_config.py tests/trainer/test_shard_reading.py
+	.venv-lowest/bin/python -m pytest tests/filters tests/transforms/image tests/transforms/test_parquet.py \
+	  tests/pipeline/test_config.py tests/pipeline/test_settings_page.py tests/trainer/test_shard_reading.py
 
 .PHONY: test-cluster
 test-cluster: $(CLUSTER) $(JOB_SERVER) ## the demo on a real Spark cluster and an object store, on loopback (needs Java 17 and Maven)
