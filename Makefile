@@ -8,6 +8,7 @@ RUN ?= runs/demo
 READY := $(VENV)/.ready
 CLUSTER := $(VENV)/.cluster
 PEER := .venv-img2dataset/.ready
+LOWEST := .venv-lowest/.ready
 JOB_SERVER := tests/cluster/job_server/target/job-server.jar
 
 # uv comes from its wheel: it installs in a tenth of pip's time. Compiled once, every start is two seconds shorter.
@@ -48,6 +49,23 @@ test: $(READY) $(PEER) ## lint, types and every test but the long rounds
 	$(MAKE) --no-print-directory lint
 	$(PY) -m pytest -m 'not soak' --ignore tests/cluster --numprocesses 3 --dist loadfile --durations=15
 
+# The lowest of each line of pyproject.toml, and the newest of what those need in their turn. Torch is gigabytes: it stays
+# where constraints.txt has it.
+$(LOWEST): pyproject.toml constraints.txt $(READY)
+	@$(PY) -m uv venv --quiet --clear --python $(PY) .venv-lowest
+	@grep -E '^(torch|torchvision|triton|(nvidia|cuda)-[a-z0-9-]+)==' constraints.txt > .venv-lowest/constraints.txt
+	@$(PY) -m uv pip install --quiet --compile-bytecode --python .venv-lowest/bin/python --resolution lowest-direct \
+	  --constraint .venv-lowest/constraints.txt --editable '.[all,dev]'
+	@touch $@
+
+.PHONY: test-lowest
+test-lowest: $(LOWEST) ## the demo and some tests on the lowest version of every dependency
+	rm -rf runs/lowest
+	.venv-lowest/bin/pairmill run demo --run-dir runs/lowest
+	.venv-lowest/bin/python -m pipeline.demo check runs/lowest
+	.venv-lowest/bin/python -m pytest tests/filters tests/transforms/image tests/transforms/test_parquet.py \
+	  tests/pipeline/test_config.py tests/pipeline/test_settings_page.py tests/trainer/test_shard_reading.py
+
 .PHONY: test-cluster
 test-cluster: $(CLUSTER) $(JOB_SERVER) ## the demo on a real Spark cluster and an object store, on loopback (needs Java 17 and Maven)
 	$(PY) -m pytest tests/cluster -m 'not soak' --durations=15
@@ -62,6 +80,10 @@ lint: $(READY) ## ruff (lint and format) and mypy
 format: $(READY) ## let ruff put the code in form
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+.PHONY: settings-doc
+settings-doc: $(READY) ## write docs/settings.md anew from the models
+	$(PY) -m pipeline.settings_page > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
 .PHONY: check-demo
 check-demo: shards ## compare the demo's outcome with its truth, reason by reason
@@ -104,4 +126,4 @@ wheel: $(READY) ## build the wheel into dist/
 
 .PHONY: clean
 clean: ## remove what was built; runs/ stay
-	rm -rf $(VENV) .venv-img2dataset dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-img2dataset .venv-lowest dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis

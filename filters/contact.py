@@ -100,8 +100,8 @@ _CLOCKS = re.compile(r"(?:[01]\d|2[0-3])[.:][0-5]\d\s?-\s?(?:[01]\d|2[0-4])[.:][
 class ContactRules(Rules):
     """What happens to captions that tell how to reach a person."""
 
-    emails: bool = True
-    phones: bool = True
+    emails: bool = True  # drop captions with an e-mail address
+    phones: bool = True  # drop captions with a telephone number
 
 
 def judge_contact(caption: str, rules: ContactRules) -> Drop | None:

@@ -10,7 +10,7 @@ class ImageRules(Rules):
     """Bounds of the original image; 0 sets none."""
 
     min_side: int = Field(0, ge=0)  # pixels; DataComp basic: 200
-    max_aspect: float = Field(3.0, ge=0)  # longer side / shorter side; DataComp basic and COYO-700M: 3
+    max_aspect: float = Field(3.0, ge=0)  # ratio of longer to shorter side; DataComp basic and COYO-700M: 3
     min_bytes: int = Field(0, ge=0)  # LAION: 5,000
 
     @field_validator("max_aspect")

@@ -16,7 +16,7 @@ Code = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]  # "EN" or "english" would
 class LanguageRules(Rules):
     """Languages by ISO 639-1 code. Below `min_probability` a caption counts as undetermined."""
 
-    keep: list[Code] | Literal["all"] = "all"
+    keep: list[Code] | Literal["all"] = "all"  # ISO 639-1 codes, or all
     keep_undetermined: bool = True  # most captions are too short to tell: at 20 characters one in three is misjudged
     min_probability: float = Field(0.5, ge=0, le=1)  # of fastText's answers at 0.5, nine in ten are right
 

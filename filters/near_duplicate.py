@@ -21,7 +21,7 @@ class NearDuplicateRules(Rules):
     """Which hashes are near, and which say too little to be compared."""
 
     radius: int = Field(12, ge=0, le=63)  # bits of 256; copies at another size or quality differ in less than 10
-    min_quality: int = Field(50, ge=0, le=100)  # PDQ's own advice: below it an image has too few features
+    min_quality: int = Field(50, ge=0, le=100)  # points of PDQ, whose advice this is: below, features are too few
 
 
 class Member(NamedTuple):

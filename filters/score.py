@@ -16,9 +16,9 @@ class ScoreRules(Rules):
     """Either `min`, a cut (LAION with ViT-B/32: 0.28 for English, 0.26 for other languages), or `top_share`."""
 
     min: float | None = Field(None, ge=-1, le=1)  # cosine
-    languages: dict[str, float] = {}  # another cut for captions of a language
+    languages: dict[str, float] = {}  # cosine: another cut for captions of a language
     top_share: float | None = Field(None, gt=0, le=1)  # DataComp's baseline keeps 0.3
-    keep_unscored: bool = False
+    keep_unscored: bool = False  # whether pairs without a score stay
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "ScoreRules":

@@ -18,8 +18,10 @@ from pipeline.errors import UsageError
 from transforms import run_dir, storage
 from transforms.collect.settings import CollectSettings
 from transforms.fetch.settings import FetchSettings
+from transforms.outside import nearest
 from transforms.pack.settings import PackSettings
 from transforms.score.settings import ScoreSettings
+from transforms.select.rules.registry import built_in
 from transforms.select.settings import OUTSIDE, SelectSettings
 from transforms.web.settings import WebSettings
 
@@ -186,9 +188,8 @@ def _explain(source: str, error: dict[str, Any]) -> str:
     path = [str(part) for part in error["loc"] if part != OUTSIDE]
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(path[-1], _names_beside(path), 1)
-        hint = f"; did you mean {'.'.join([*path[:-1], near[0]])}?" if near else ""
-        return f"{source}: unknown key {key}{hint}"
+        prefix = "".join(f"{part}." for part in path[:-1])
+        return f"{source}: unknown key {key}{nearest(path[-1], _names_beside(path), prefix)}"
     message = error["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if not path:
@@ -202,12 +203,15 @@ def _shown(value: Any) -> str:
 
 
 def _names_beside(path: Sequence[str]) -> list[str]:
-    """The valid names beside the unknown key `path`."""
+    """The valid names beside the unknown key `path`: of a rule those of that rule, not of all rules."""
     models: list[type[BaseModel]] = [Settings]
     for part in path[:-1]:
+        if part in built_in() and built_in()[part] in models:
+            models = [built_in()[part]]
+            continue
         inner = [_models_of(m.model_fields[part].annotation) for m in models if part in m.model_fields]
         models = [m for found in inner for m in found] or models
-    return [name for model in models for name in model.model_fields]
+    return [name for model in models for name in model.model_fields if name != "rule"]
 
 
 def _models_of(annotation: Any) -> list[type[BaseModel]]:

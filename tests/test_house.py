@@ -153,3 +153,17 @@ def test_the_demo_is_known_to_nobody():
     others = [p for p in FILES if not relative(p).startswith("pipeline/demo/")]
     others += sorted((ROOT / "configs").rglob("*.yaml"))
     assert [relative(p) for p in others if "demo.test" in p.read_text()] == []
+
+
+def test_the_public_columns_spell_license_as_everybody_does():
+    """Hugging Face, schema.org and rel="license" have no other spelling."""
+    import transforms.records
+    from transforms.formats.parquet import schema_of
+    from transforms.pack.shard import SHARD_SCHEMA
+
+    records = [r for r in vars(transforms.records).values() if isinstance(r, type) and hasattr(r, "_fields")]
+    public = [SHARD_SCHEMA, *(schema_of(record) for record in records)]
+    assert [str(schema) for schema in public if "licence" in str(schema)] == []
+    assert "license" in str(SHARD_SCHEMA)
+    pages = ("docs/formats.md", "pipeline/report/card.py", "pipeline/report/stats.py")
+    assert [page for page in pages if "licence" in (ROOT / page).read_text()] == []

@@ -1,8 +1,10 @@
 """Classes of the user's own that a configuration names by `module:Class`: rules of select, sources of collect."""
 
+import difflib
 import importlib
 import inspect
 import json
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -39,5 +41,18 @@ def validated(kind: type[Kind], name: str, value: Any) -> Kind:
     try:
         return kind.model_validate_json(json.dumps(value))  # strict models take a list for a tuple from JSON only
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, e['loc'])) or name}: {e['msg']}" for e in error.errors()]
+        wrong = []
+        for e in error.errors():
+            key = ".".join(map(str, e["loc"]))
+            known = [field for field in kind.model_fields if field != "rule"]
+            unknown = e["type"] == "extra_forbidden" and len(e["loc"]) == 1
+            wrong.append(f"unknown key {key}{nearest(key, known)}" if unknown else f"{key or name}: {e['msg']}")
         raise ValueError(f"settings of {name!r}: {'; '.join(wrong)}") from error
+
+
+def nearest(unknown: str, known: Sequence[str], prefix: str = "") -> str:
+    """What follows the message of an unknown key: the key that is spelt most like it, or all that there are."""
+    close = difflib.get_close_matches(unknown, known, 1)
+    if close:
+        return f"; did you mean {prefix}{close[0]}?"
+    return f"; did you mean one of {', '.join(known)}?" if known else "; there are no keys here"

@@ -32,7 +32,7 @@ class Caption(NamedTuple):
     language: str  # ISO 639-1 or "und"
     probability: float  # of the language, 0..1
     count: int  # type: ignore[assignment]  # occurrences merged; hides tuple.count, which nobody calls
-    licence: str  # url or short name, "" where the page says nothing
+    license: str  # url or short name, "" where the page says nothing
 
 
 class Occurrence(NamedTuple):

@@ -6,6 +6,7 @@
     candidates/ part-….parquet  pages-….parquet  rejects/ part-….parquet
     images/    plan/…  pages/…  rounds/…  STEM.parquet  STEM-….tar  STEM.log.parquet
     scores/STEM.parquet   selection/NAME/STEM.parquet   shards/NAME/…   logs/
+    report.NAME.html  stats.NAME.json  of each selection; report.html  stats.json  of the newest
 
 A STEM is the common name of a part's files: round of asking, task, part.
 """
@@ -140,6 +141,22 @@ def shards_folder(run: str, name: str) -> str:
 def is_selected(run: str, name: str) -> bool:
     """Whether a selection of that name is finished."""
     return storage.exists(storage.join(run, MANIFEST, f"select.{name}.json"))
+
+
+def report(run: str, name: str | None = None) -> str:
+    """The report of a selection; without `name`, the newest."""
+    return storage.join(run, "report.html" if name is None else f"report.{name}.html")
+
+
+def stats(run: str, name: str | None = None) -> str:
+    """The figures of a selection's report; without `name`, those of the newest."""
+    return storage.join(run, "stats.json" if name is None else f"stats.{name}.json")
+
+
+def report_names(run: str) -> list[str]:
+    """The selections that have a report, in the order of their names."""
+    names = storage.list_names(run, "report.*.html")
+    return [name.removeprefix("report.").removesuffix(".html") for name in names]
 
 
 def default_run(config: str) -> str:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,13 +66,14 @@ def shuffles_of(build: Callable[[beam.Pipeline], Any]) -> int:
     return sum(t.spec.urn == GROUP and not any(word in t.unique_name for word in NO_ROWS) for t in transforms)
 
 
-def beam_costs(folder: Path, scale: float) -> dict[str, Any]:
-    """{"beam_overhead": {stage: ratio}, "shuffle_us_per_row": {stage: µs}, ...}"""
+def beam_costs(folder: Path, scale: float, chosen: Sequence[str]) -> dict[str, Any]:
+    """{"beam_overhead": {stage: ratio}, "shuffle_us_per_row": {stage: µs}, ...} of the chosen STAGES."""
     rows, slow = int(ROWS * scale), int(SLOW_ROWS * scale)
     overhead, shuffle, seconds = {}, {}, {}
-    stages = (("read", read_step, rows), ("fetch", fetch_step, slow), ("score", score_step, slow),
-              ("pack", pack_step, rows), ("merge", merge_step, rows), ("select", select_step, rows))  # fmt: skip
-    for stage, prepare, count in stages:
+    stages = {"read": (read_step, rows), "fetch": (fetch_step, slow), "score": (score_step, slow),
+              "pack": (pack_step, rows), "merge": (merge_step, rows), "select": (select_step, rows)}  # fmt: skip
+    for stage in chosen:
+        prepare, count = stages[stage]
         say(f"beam: {stage}, {count} rows")
         place = folder / stage
         place.mkdir()
@@ -234,7 +235,7 @@ def fetch_step(folder: Path, rows: int) -> Iterator[Prepared]:
         def plain() -> None:
             forget_fetch(folder)
             for task in tasks:
-                run_task(task, str(folder), 0, settings, web)
+                run_task(task, str(folder), 0, settings, web, len(tasks))
             check_fetched(folder, rows)
 
         yield with_beam, plain, None

@@ -1,13 +1,14 @@
 """what the judgements say of one thing, as JSON lines
 
-The same functions as in a run.
+The same functions as in a run. On standard input each line stands for itself: one that cannot be read is a row with
+`line` and `error`.
 """
 
 import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,20 @@ from filters.reasons import Drop, Reason
 from filters.robots import parse_robots
 from pipeline import __version__, config
 from pipeline.arguments import add_set
-from pipeline.errors import DataError, UsageError
+from pipeline.errors import DataError, PairmillError, UsageError
 from pipeline.stages.contact import check_contact
 from transforms.collect.language import load_identifier
+from transforms.collect.transform import judgements
 from transforms.coordination.error_boundary import ErrorBoundary
 from transforms.formats.http_headers import first
+from transforms.formats.warc import WarcEntry
 from transforms.html.encoding import decode_page
-from transforms.html.page import HtmlSettings, found_captions, read_page
+from transforms.html.page import found_captions, read_page
 from transforms.image.process import Processed, process_image
-from transforms.records import Caption
+from transforms.records import Caption, Occurrence, Source
 from transforms.select.rules.base import TextRule
+from transforms.sources.base import caption_of
+from transforms.sources.warc import judge_page
 from transforms.web.client import Answer
 from transforms.web.loop import run_async
 from transforms.web.polite import PoliteWeb
@@ -38,7 +43,7 @@ NOT_IN_A_LINE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     things = parser.add_subparsers(required=True, metavar="THING", dest="thing")
-    page = things.add_parser("page", help="the occurrences of a page; `-` reads JSON lines")
+    page = things.add_parser("page", help="the occurrences of a page and their drops; `-` reads JSON lines")
     page.add_argument("input", nargs="?", default="-", metavar="FILE-OR-URL")
     page.add_argument("--url", default="", help="of the page, where it is a file")
     image = things.add_parser("image", help="whether an image would be kept; `-` reads a path or url a line")
@@ -79,26 +84,41 @@ def lines_of_input() -> Iterator[tuple[int, str]]:
         yield number, line.decode("utf-8", "replace").rstrip("\r\n")
 
 
-def objects_of_input(required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[str, Row]]:
-    """(where, JSON object) of standard input; the named fields hold text. Raises UsageError naming the line."""
+NOT_ECHOED = ("html", "url", "robots")  # what is large, or stands in the answer anyway
+
+
+def answers(required: Sequence[str], optional: Sequence[str], answer: Callable[[Row], Iterable[Row]]) -> Iterator[Row]:
+    """The rows for each JSON object of standard input, whose named fields hold text.
+
+    A line that cannot be answered is a row with `line` and `error` and what it gave beside; the others go on.
+    """
     for number, line in lines_of_input():
-        if line.strip():
-            where = f"standard input, line {number}"
-            row = parsed(line, where)
+        if not line.strip():
+            continue
+        row: Row = {}
+        try:
+            row = parsed(line)
             missing = [f for f in required if f not in row]
             if missing:
-                raise UsageError(f"{where}: {', '.join(missing)} missing; expected {', '.join(required)}")
+                raise UsageError(f"{', '.join(missing)} missing; expected {', '.join(required)}")
             for field in (*required, *optional):
                 if not isinstance(row.get(field, ""), str):
-                    raise UsageError(f"{where}: {field} = {json.dumps(row[field])[:60]}: expected text")
-            yield where, row
+                    raise UsageError(f"{field} = {json.dumps(row[field])[:60]}: expected text")
+            yield from list(answer(row))  # whole: a line has its rows, or its error
+        except PairmillError as error:
+            yield echoed(row) | {"line": number, "error": str(error)}
 
 
-def parsed(line: str, where: str) -> Row:
+def echoed(row: Row) -> Row:
+    """What a line gave of its own, such as an id, and finds again in its rows."""
+    return {key: value for key, value in row.items() if key not in NOT_ECHOED}
+
+
+def parsed(line: str) -> Row:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{where}: not JSON: {error}") from error
+        raise UsageError(f"not JSON: {error}") from error
     return row if isinstance(row, dict) else {}
 
 
@@ -109,8 +129,8 @@ def is_url(text: str) -> bool:
 def read_file(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def ask(url: str, settings: config.Settings, kind: Kind) -> Answer:
@@ -129,42 +149,54 @@ def ask(url: str, settings: config.Settings, kind: Kind) -> Answer:
 
 def inspect_pages(args: argparse.Namespace, settings: config.Settings) -> Iterator[Row]:
     if args.input != "-":
-        yield from page_rows(*page_of(args, settings), settings.collect.html, {})
-        return
-    for where, row in objects_of_input(["url"], ["html", "path", "content_type"]):
-        body = row["html"].encode("utf-8", "replace") if "html" in row else read_file(page_path(row, where))
-        content_type = row.get("content_type", "")
-        content_type = "text/html; charset=utf-8" if "html" in row else content_type
-        echoed = {k: v for k, v in row.items() if k not in ("html", "url")}
-        yield from page_rows(body, content_type, row["url"], settings.collect.html, echoed)
+        return iter(page_rows(page_of(args, settings), settings))
+    return answers(["url"], ["html", "path", "content_type"], lambda row: page_of_line(row, settings))
 
 
-def page_path(row: Row, where: str) -> str:
-    if "path" not in row:
-        raise UsageError(f"{where}: expected the page under html, or its file under path")
-    return row["path"]
+def page_of_line(row: Row, settings: config.Settings) -> Iterator[Row]:
+    if "html" in row:
+        body, content_type = row["html"].encode("utf-8", "replace"), "text/html; charset=utf-8"
+    elif "path" in row:
+        body, content_type = read_file(row["path"]), row.get("content_type", "")
+    else:
+        raise UsageError("expected the page under html, or its file under path")
+    page = WarcEntry("page", row["url"], content_type, body=body)
+    return (echoed(row) | found for found in page_rows(page, settings))
 
 
-def page_of(args: argparse.Namespace, settings: config.Settings) -> tuple[bytes, str, str]:
-    """(body, content type, url) of a file or a url."""
+def page_of(args: argparse.Namespace, settings: config.Settings) -> WarcEntry:
+    """A page from a file or from the web, as an archive would hold it."""
     if not is_url(args.input):
-        return read_file(args.input), "", args.url or Path(args.input).resolve().as_uri()
+        body = read_file(args.input)
+        return WarcEntry("page", args.url or Path(args.input).resolve().as_uri(), body=body)
     answer = ask(args.input, settings, "page")
     if answer.drop is not None:
         raise DataError(f"{args.input}: {answer.drop.reason} {answer.drop.detail}".rstrip())
-    return answer.body, first(answer.headers, "content-type"), answer.final_url
+    return WarcEntry("page", answer.final_url, first(answer.headers, "content-type"), answer.headers, answer.body)
 
 
-def page_rows(body: bytes, content_type: str, url: str, settings: HtmlSettings, echoed: Row) -> Iterator[Row]:
-    page = read_page(decode_page(body, content_type), url, settings)
+def page_rows(entry: WarcEntry, settings: config.Settings) -> Iterator[Row]:
+    """A row for each image and text, with the first reason of a run's collect and select to drop it, "" for none.
+
+    What is judged by the page, the url and the text alone: what the image's host and the image itself say is not known.
+    """
+    page = read_page(decode_page(entry.body, entry.content_type), entry.url, settings.collect.html)
+    page_drop = judge_page(entry, page, settings.web)
+    steps = judgements(settings.collect.url, settings.select.rules)
+    identify = load_identifier(settings.collect.language)
     for found in found_captions(page):
-        text = normalise_caption(found.text)
-        yield echoed | {
-            "page_url": url,
+        caption = caption_of(found.text, found.kind, entry.url, found.licence, identify)
+        occurrence = Occurrence(b"", found.url, "", Source(), caption, "", "")
+        drops = (judge(occurrence, *rules) for _, judge, rules in steps)
+        drop = page_drop or next((drop for drop in drops if drop is not None), None)
+        yield {
+            "page_url": entry.url,
             "url": found.url,
-            "caption": text,
+            "caption": caption.text,
             "kind": found.kind,
-            "licence": found.licence,
+            "license": found.licence,
+            "drop": str(drop.reason) if drop else "",
+            "detail": drop.detail if drop else "",
         }
 
 
@@ -172,9 +204,15 @@ def page_rows(body: bytes, content_type: str, url: str, settings: HtmlSettings, 
 
 
 def inspect_images(args: argparse.Namespace, settings: config.Settings) -> Iterator[Row]:
-    sources = (line for _, line in lines_of_input() if line.strip()) if args.input == "-" else [args.input]
-    for source in sources:
-        yield image_row(source, settings)
+    if args.input != "-":
+        yield image_row(args.input, settings)
+        return
+    for number, source in lines_of_input():
+        if source.strip():
+            try:
+                yield image_row(source, settings)
+            except PairmillError as error:
+                yield {"source": source, "line": number, "error": str(error)}
 
 
 def image_row(source: str, settings: config.Settings) -> Row:
@@ -221,18 +259,20 @@ def described(outcome: Processed | Drop) -> Row:
 
 def inspect_robots(args: argparse.Namespace, settings: config.Settings) -> Iterator[Row]:
     if args.input == "-" and not args.agent:
-        for _, row in objects_of_input(["robots", "agent", "url"]):
-            yield robots_row(row["robots"].encode("utf-8", "replace"), row["agent"], row["url"], row)
-        return
+        return answers(["robots", "agent", "url"], [], robots_rows)
     if not args.agent or not args.url:
         raise UsageError("inspect robots needs FILE AGENT URL, or JSON lines on standard input")
     body = sys.stdin.buffer.read() if args.input == "-" else read_file(args.input)
-    yield robots_row(body, args.agent, args.url, {})
+    return iter([robots_row(body, args.agent, args.url)])
 
 
-def robots_row(body: bytes, agent: str, url: str, echoed: Row) -> Row:
+def robots_rows(row: Row) -> Iterator[Row]:
+    yield row | robots_row(row["robots"].encode("utf-8", "replace"), row["agent"], row["url"])
+
+
+def robots_row(body: bytes, agent: str, url: str) -> Row:
     verdict = parse_robots(body).allows(agent, url)
-    return echoed | {"agent": agent, "url": url, "allowed": verdict.allowed, "rule": verdict.rule}
+    return {"agent": agent, "url": url, "allowed": verdict.allowed, "rule": verdict.rule}
 
 
 # caption

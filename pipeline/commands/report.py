@@ -1,4 +1,4 @@
-"""report.html, stats.json and the dataset card again"""
+"""report.NAME.html, stats.NAME.json and the dataset card again"""
 
 import argparse
 
@@ -19,5 +19,5 @@ def run(args: argparse.Namespace) -> int:
     if not run_dir.is_selected(check_run(args.run), args.name):
         raise UsageError(f"{args.run}: no finished selection {args.name!r}; finish it with run or select first")
     write_report(args.run, args.name, args.thumbnails)
-    print(f"{args.run}/report.html")
+    print(run_dir.report(args.run, args.name))
     return 0

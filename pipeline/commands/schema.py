@@ -9,7 +9,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from pipeline import config
+    from pipeline.settings_page import schema
 
-    print(json.dumps(config.schema(), indent=2))
+    print(json.dumps(schema(), indent=2))
     return 0

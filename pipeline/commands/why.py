@@ -88,7 +88,7 @@ def collected(run: str, uid: bytes) -> Iterator[Event]:
 
 
 def _caption(caption: dict[str, Any]) -> dict[str, Any]:
-    keys = ("text", "kind", "page_url", "language", "probability", "count", "licence")
+    keys = ("text", "kind", "page_url", "language", "probability", "count", "license")
     return {key: caption[key] for key in keys} | {"id": caption["id"].hex()}
 
 

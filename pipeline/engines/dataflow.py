@@ -27,12 +27,12 @@ MAX_RUN_LETTERS = 30  # of a run's name in a job's name: the whole stays a valid
 class DataflowSettings(Rules):
     """A Google Cloud project with Dataflow. Nothing here changes a row."""
 
-    project: str = operational("")
-    region: str = operational("")
+    project: str = operational("")  # Google Cloud project that pays
+    region: str = operational("")  # where the workers run, such as europe-west1
     temp_location: str = operational("")  # gs://BUCKET/FOLDER, for what Dataflow itself writes down
     image: str = operational("")  # of the workers, built from deploy/dataflow; it holds the driver's very version
     service_account: str = operational("")  # e-mail of the workers' account; "" is the project's default
-    network: str = operational("")
+    network: str = operational("")  # of the workers; "" is the project's default
     subnetwork: str = operational("")  # regions/REGION/subnetworks/NAME
     labels: dict[str, str] = operational({})  # for the bill
 

@@ -44,10 +44,10 @@ class SparkSettings(Rules):
     home: str = operational("")  # Spark's folder, where the jar does not hold Spark
     worker: str = operational("")  # program that starts a worker, at that path on every machine; "" is ours
     image: str = operational("")  # container image of the workers, in place of the program
-    workers_per_executor: int = operational(1, ge=1)
+    workers_per_executor: int = operational(1, ge=1)  # Python processes of an executor
     partitions: int = operational(0, ge=0)  # of a shuffle; 0 is the number of cores
     properties: dict[str, str] = operational({})  # spark.executor.memory and the like
-    driver_memory: str = operational("1g", pattern=r"^[0-9]+[kmg]$")
+    driver_memory: str = operational("1g", pattern=r"^[0-9]+[kmg]$")  # as Spark writes it: 512m, 2g
     submit: str = operational("")  # command of spark-submit with its options; "" submits through the job server
 
     @field_validator("properties", mode="before")

@@ -1,1 +1,1 @@
-"""The report of a run: report.html, stats.json."""
+"""The report of a run: report.NAME.html and stats.NAME.json of each selection."""

@@ -14,7 +14,7 @@ def render(stats: dict[str, Any], settings: dict[str, Any]) -> str:
     """The card as Markdown with Hugging Face's YAML header. `settings`: the run's, as in run.yaml."""
     samples = sum(shard["samples"] for shard in stats["shards"])
     parts = [header(stats, samples), intro(samples, stats, settings), funnel_section(stats), settings_section(settings),
-             fields_section(), licence_section(stats), use_section(stats, samples), REMOVAL, LIMITS]  # fmt: skip
+             fields_section(), license_section(stats), use_section(stats, samples), REMOVAL, LIMITS]  # fmt: skip
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -73,19 +73,19 @@ def fields_section() -> str:
 ## Fields
 
 Each sample has `{key}.jpg` (or png, webp), `{key}.txt` (the best caption) and `{key}.json` (the row). The rows stand in
-the Parquet beside each tar: `uid`, `url`, `caption`, `captions` with language, kind, page and licence of each,
+the Parquet beside each tar: `uid`, `url`, `caption`, `captions` with language, kind, page and license of each,
 `similarity`, sizes before and after, `sha256` of the original bytes, `image_sha256` and `caption_sha256` of the
 members."""
 
 
-def licence_section(stats: dict[str, Any]) -> str:
-    known = {licence: n for licence, n in stats["licences"].items() if licence}
-    rows = "\n".join(f"| {licence} | {n:,} |" for licence, n in sorted(known.items(), key=lambda e: (-e[1], e[0]))[:20])
-    unknown = stats["licences"].get("", 0)
-    found = f"\n\n| licence | pairs |\n| --- | ---: |\n{rows}" if rows else ""
-    return f"""## Licences
+def license_section(stats: dict[str, Any]) -> str:
+    known = {license: n for license, n in stats["licenses"].items() if license}
+    rows = "\n".join(f"| {license} | {n:,} |" for license, n in sorted(known.items(), key=lambda e: (-e[1], e[0]))[:20])
+    unknown = stats["licenses"].get("", 0)
+    found = f"\n\n| license | pairs |\n| --- | ---: |\n{rows}" if rows else ""
+    return f"""## Licenses
 
-Images and captions belong to their authors. The pages of {unknown:,} pairs name no licence.{found}"""
+Images and captions belong to their authors. The pages of {unknown:,} pairs name no license.{found}"""
 
 
 def use_section(stats: dict[str, Any], samples: int) -> str:

@@ -1,4 +1,4 @@
-"""report.html: one file, no network, no script. What a person reads to judge a run."""
+"""report.NAME.html: one file, no network, no script. What a person reads to judge a run."""
 
 import base64
 from collections.abc import Iterable, Sequence
@@ -24,10 +24,19 @@ class Thumbnail(NamedTuple):
     caption: str
 
 
-def render(stats: dict[str, Any], settings: dict[str, Any], examples: Examples, pictures: Sequence[Thumbnail]) -> str:
-    """The whole page. Everything that came from the web is escaped."""
+def render(
+    stats: dict[str, Any],
+    settings: dict[str, Any],
+    examples: Examples,
+    pictures: Sequence[Thumbnail],
+    selections: Sequence[str] = (),
+) -> str:
+    """The whole page. Everything that came from the web is escaped.
+
+    `selections`: those that have a report of their own to link to, this page's first.
+    """
     sections = [
-        _head(stats),
+        _head(stats, selections),
         _faults(stats["faults"]),
         _tiles(stats),
         _section("The funnel", _funnel(stats["funnel"])),
@@ -63,9 +72,13 @@ def _section(title: str, body: str) -> str:
     return f"<h2>{escape(title)}</h2>\n<section>{body}</section>"
 
 
-def _head(stats: dict[str, Any]) -> str:
-    name = escape(stats["name"])
-    return f'<h1>Pairmill report</h1><p class="lead">selection <b>{name}</b></p>'
+def _head(stats: dict[str, Any], selections: Sequence[str]) -> str:
+    lead = f'<p class="lead">selection <b>{escape(stats["name"])}</b></p>'
+    if selections:
+        links = [f'<a href="report.{escape(name, quote=True)}.html">{escape(name)}</a>' for name in selections]
+        older = f"; others: {', '.join(links[1:])}" if links[1:] else ""
+        lead = f'<p class="lead">the newest report, selection <b>{links[0]}</b>{older}</p>'
+    return f"<h1>Pairmill report</h1>{lead}"
 
 
 def _faults(faults: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Writes what people read of a run: stats.json, report.html, the dataset card."""
+"""Writes what people read of a run: the stats and the page of each selection, the dataset card."""
 
 import json
 import tarfile
@@ -17,16 +17,25 @@ MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
 
 def write_report(run: str, name: str = "main", thumbnails: bool = False) -> dict[str, Any]:
-    """Write `stats.json`, `report.html` and, beside finished shards, the dataset card; returns the stats."""
+    """Write a selection's `report.NAME.html` and `stats.NAME.json` and, beside finished shards, the dataset card.
+
+    `report.html` and `stats.json` are those of the selection that was reported last; the page links to the others.
+    Returns the stats.
+    """
     stats = collect_stats(run, name)
     stats["faults"] = check_funnel(stats["funnel"], run)
-    publish(storage.join(run, "stats.json"), json.dumps(stats, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    figures = json.dumps(stats, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     settings = run_settings(run)
     if stats["shards"]:
         folder = run_dir.shards_folder(run, name)
         publish(storage.join(folder, "README.md"), card.render(stats, settings))
     pictures = kept_pictures(run, name) if thumbnails else []
-    publish(storage.join(run, "report.html"), html.render(stats, settings, find_examples(run, name), pictures))
+    examples = find_examples(run, name)
+    publish(run_dir.stats(run, name), figures)
+    publish(run_dir.report(run, name), html.render(stats, settings, examples, pictures))
+    others = [other for other in run_dir.report_names(run) if other != name]
+    publish(run_dir.stats(run), figures)
+    publish(run_dir.report(run), html.render(stats, settings, examples, pictures, [name, *others]))
     return stats
 
 
@@ -54,7 +63,7 @@ def publish(path: str, text: str) -> None:
     storage.publish(path, text.encode())
 
 
-def read_stats(run: str) -> dict[str, Any] | None:
-    """The stats of the last report, or None where there is none."""
-    path = storage.join(run, "stats.json")
+def read_stats(run: str, name: str | None = None) -> dict[str, Any] | None:
+    """The stats of a selection's report, of the newest without `name`; None where there is none."""
+    path = run_dir.stats(run, name)
     return json.loads(storage.read_bytes(path)) if storage.exists(path) else None

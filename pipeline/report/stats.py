@@ -177,18 +177,18 @@ def selection_facts(run: str, name: str) -> dict[str, Any]:
     languages: Counter[str] = Counter()
     lengths: Counter[int] = Counter()
     captions: Counter[int] = Counter()
-    licences: Counter[str] = Counter()
+    licenses: Counter[str] = Counter()
     for row in read_columns(run, run_dir.shards(name), ["language", "text", "captions"]):
         languages[row["language"]] += 1
         lengths[len(row["text"]) // LENGTH_STEP * LENGTH_STEP] += 1
         captions[len(row["captions"])] += 1
-        licences[row["captions"][0]["licence"]] += 1
+        licenses[row["captions"][0]["license"]] += 1
     return {
         "scores": {kind: dict(sorted(n.items(), key=lambda e: float(e[0]))) for kind, n in scores.items()},
         "languages": dict(languages.most_common()),
         "caption_characters": {str(length): n for length, n in sorted(lengths.items())},
         "captions_per_image": {str(n): count for n, count in sorted(captions.items())},
-        "licences": dict(licences.most_common()),
+        "licenses": dict(licenses.most_common()),
     }
 
 

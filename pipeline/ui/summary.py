@@ -16,7 +16,7 @@ def print_summary(run: str, name: str, complete: bool) -> None:
     if not complete:
         console.print("this slice is done; the run is complete when the other slices are", highlight=False)
         return
-    stats = read_stats(run)
+    stats = read_stats(run, name)
     if stats is not None:
         console.print(funnel_table(stats))
         lost = stats.get("archives", {})  # a run of an older version has no such figures
@@ -31,7 +31,7 @@ def paths_of(run: str, name: str) -> list[tuple[str, str]]:
     candidates = [
         ("shards", run_dir.shards_folder(run, name)),
         ("selection", run_dir.selection_folder(run, name)),
-        ("report", storage.join(run, "report.html")),
-        ("stats", storage.join(run, "stats.json")),
+        ("report", run_dir.report(run, name)),
+        ("stats", run_dir.stats(run, name)),
     ]
     return [(label, path) for label, path in candidates if storage.exists(path)]

@@ -15,7 +15,7 @@ COLOURS = {"red": (220, 30, 30), "green": (30, 170, 40), "blue": (40, 60, 220), 
 SHAPES = ("disc", "box", "cross", "bar")
 CAPTION = pa.struct(
     [(n, pa.string()) for n in ("id", "text", "kind", "page_url", "language")]
-    + [("probability", pa.float64()), ("count", pa.int64()), ("licence", pa.string())]
+    + [("probability", pa.float64()), ("count", pa.int64()), ("license", pa.string())]
 )
 SCHEMA = pa.schema(
     [(n, pa.string()) for n in ("uid", "key", "url", "text", "caption")]
@@ -56,7 +56,7 @@ def row(number: int, caption: str, image: bytes, size: tuple[int, int], **change
     key = hashlib.sha256(url.encode()).hexdigest()[:32]
     caption_row = {
         "id": hashlib.sha256(caption.encode()).hexdigest()[:16], "text": caption, "kind": "alt",
-        "page_url": "http://site.example/", "language": "en", "probability": 0.75, "count": 1, "licence": "",
+        "page_url": "http://site.example/", "language": "en", "probability": 0.75, "count": 1, "license": "",
     }  # fmt: skip
     return {
         "uid": key, "key": key, "url": url, "text": caption, "caption": caption, "captions": [caption_row],
@@ -65,7 +65,7 @@ def row(number: int, caption: str, image: bytes, size: tuple[int, int], **change
         "exif": "{}", "sha256": hashlib.sha256(b"original" + image).hexdigest(),
         "image_sha256": hashlib.sha256(image).hexdigest(),
         "caption_sha256": hashlib.sha256(caption.encode()).hexdigest(), "source_uid": "",
-        "extra": '{"licence_of":"none","n":1}' if number % 2 else "",
+        "extra": '{"license_of":"none","n":1}' if number % 2 else "",
     } | changes  # fmt: skip
 
 

@@ -7,6 +7,9 @@ import yaml
 
 from pipeline import config
 from pipeline.errors import UsageError
+from pipeline.reselect import reselect
+from transforms.outside import validated
+from transforms.select.settings import SizeStep
 
 GOOD = {"collect": {"tables": {"paths": ["urls.csv"]}}}
 
@@ -25,12 +28,38 @@ def parsed(**sections):
     ({"fetch": {"image": {"mode": "stretch"}}}, ['fetch.image.mode = "stretch"', "keep_ratio"]),
     ({"collect": {}}, ["collect has no source", "collect.tables"]),
     ({"web": {"connect_to": {"a": "b"}}}, ["web.connect_to", "ip:port"]),
+    ({"select": {"rules": [{"rule": "caption"}, {"rule": "language", "allow": ["en"]}]}},
+     ["unknown key select.rules.1.language.allow; did you mean one of keep, keep_undetermined, min_probability?"]),
+    ({"select": {"rules": [{"rule": "caption", "min_word": 3}]}}, ["did you mean select.rules.0.caption.min_words?"]),
+    ({"select": {"rules": [{"rule": "exact_duplicate", "radius": 3}]}},
+     ["unknown key select.rules.0.exact_duplicate.radius; there are no keys here"]),
+    ({"web": {"hosts": [{"pattern": "a.test", "gap": 1}]}}, ["web.hosts.0.gap; did you mean web.hosts.0.gap_s?"]),
+    ({"collect": {"tables": {"paths": ["a"], "colums": []}}}, ["did you mean collect.tables.columns?"]),
+    ({"pack": {"shuffle": True}}, ["unknown key pack.shuffle; did you mean one of samples_per_shard, seed?"]),
     ({"pack": {"samples_per_shard": 2.5}}, ["pack.samples_per_shard = 2.5", "integer"]),
 ])  # fmt: skip
 def test_each_message_names_key_value_and_remedy(sections, words):
     with pytest.raises(UsageError) as caught:
         parsed(**sections)
     assert [w for w in words if w not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize(("policy", "hint"), [
+    ("select: {rules: [{rule: language, allow: [en]}]}", "select.rules.0.language.allow; did you mean one of keep,"),
+    ("rules: [{rule: size, min_sides: 9}]", "did you mean select.rules.0.size.min_side?"),
+    ("ruls: []", "unknown key select.ruls; did you mean select.rules?"),
+])  # fmt: skip
+def test_an_unknown_key_of_a_policy_has_a_nearest_name(tmp_path, policy, hint):
+    (tmp_path / "run.yaml").write_text(json.dumps(GOOD))
+    (tmp_path / "policy.yaml").write_text(policy)
+    with pytest.raises(UsageError, match=r"policy\.yaml: unknown key") as caught:
+        reselect(str(tmp_path), "strict", "select", str(tmp_path / "policy.yaml"))
+    assert hint in str(caught.value)
+
+
+def test_an_unknown_key_of_a_class_from_outside_has_a_nearest_name():
+    with pytest.raises(ValueError, match=r"unknown key min_bytez; did you mean min_bytes\?"):
+        validated(SizeStep, "mine:Size", {"min_bytez": 3})
 
 
 def test_shipped_configurations_are_valid_and_open_with_their_command():

@@ -20,8 +20,8 @@ from transforms.sources.warc import WarcSource
 class OutsideSource(Rules):
     """A source whose class a configuration names, `source: "module:Class"`, with the fields of that class beside it."""
 
-    source: str = Field(pattern=r"^[\w.]+:\w+$")
-    settings: dict[str, Any] = {}
+    source: str = Field(pattern=r"^[\w.]+:\w+$")  # `module:Class`
+    settings: dict[str, Any] = {}  # the fields of that class; written beside `source`
 
     @model_validator(mode="before")
     @classmethod
@@ -48,11 +48,11 @@ class OutsideSource(Rules):
 class CollectSettings(Rules):
     """Where pages and tables come from, and what is read out of them. At least one source."""
 
-    crawl: CrawlSource | None = None
-    warc: WarcSource | None = None
-    tables: TableSource | None = None
-    adopt: AdoptSource | None = None
-    sources: tuple[OutsideSource, ...] = ()
+    crawl: CrawlSource | None = None  # a polite crawl from seeds
+    warc: WarcSource | None = None  # WARC files of any tool
+    tables: TableSource | None = None  # url tables of any tool
+    adopt: AdoptSource | None = None  # a folder of img2dataset or webdataset
+    sources: tuple[OutsideSource, ...] = ()  # sources of your own
     html: HtmlSettings = HtmlSettings()
     url: UrlRules = UrlRules()
     language: LanguageSettings = LanguageSettings()

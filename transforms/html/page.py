@@ -25,6 +25,7 @@ class HtmlSettings(Rules):
     """What is read out of a page."""
 
     max_characters: int = Field(8_000_000, ge=1)  # of a page; the HTTP Archive's largest hundredth ends below 2 MB
+    # Which texts are captions; og is og:image:alt.
     kinds: list[Literal["alt", "title", "figcaption", "og"]] = Field(["alt", "title", "figcaption", "og"])
     open_graph: Literal["off", "alt", "title"] = "alt"  # og:image with og:image:alt; "title": else with og:title
 

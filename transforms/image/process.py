@@ -33,13 +33,13 @@ class ImageSettings(Rules):
     """What an image becomes. The defaults are those of DataComp's downloader."""
 
     size: int = Field(512, ge=1, le=8192)  # pixels, of the side that `mode` names
-    mode: Mode = "keep_ratio_largest"
-    only_if_bigger: bool = True
-    encode: Literal["jpg", "png", "webp"] = "jpg"
-    quality: int = Field(95, ge=1, le=100)
+    mode: Mode = "keep_ratio_largest"  # img2dataset's resize modes: which side `size` is of
+    only_if_bigger: bool = True  # a smaller image is not enlarged
+    encode: Literal["jpg", "png", "webp"] = "jpg"  # format of the stored image
+    quality: int = Field(95, ge=1, le=100)  # points of 1 to 100, of jpg and webp; img2dataset's default
     max_pixels: int = Field(90_000_000, ge=1)  # from the header; Pillow warns at 89 million, cameras end below
-    formats: list[Format] = list(FORMATS)
-    rules: ImageRules = ImageRules()
+    formats: list[Format] = list(FORMATS)  # what is decoded at all, by Pillow's names
+    rules: ImageRules = ImageRules()  # bounds of the original image
 
 
 class Processed(NamedTuple):

@@ -20,7 +20,7 @@ _CAPTION = pa.struct([
     pa.field("language", pa.string()),
     pa.field("probability", pa.float64()),
     pa.field("count", pa.int64()),
-    pa.field("licence", pa.string()),
+    pa.field("license", pa.string()),
 ])  # fmt: skip
 
 SHARD_SCHEMA = pa.schema(

@@ -14,9 +14,9 @@ class ScoreSettings(Rules):
     pretrained: str = ""  # open_clip's tag, where `model` is a name
     name: str = ""  # what the scores are called; the model's own name where empty
     batch_images: int = Field(64, ge=1)  # one shape for every batch: scores must not depend on what is beside
-    batch_texts: int = Field(256, ge=1)
-    precision: Literal["fp32", "bf16"] = "fp32"
-    device: Literal["auto", "cpu", "cuda"] = operational("auto")
+    batch_texts: int = Field(256, ge=1)  # one shape for every batch, as with images
+    precision: Literal["fp32", "bf16"] = "fp32"  # of the model's weights and sums
+    device: Literal["auto", "cpu", "cuda"] = operational("auto")  # auto takes a GPU where there is one
     threads: int = Field(1, ge=1)  # a sum's order follows the threads, so their number is part of the result
     embeddings: bool = False  # also write <part>.image.npy and <part>.text.npy, float16
 

@@ -73,7 +73,7 @@ DEFAULT_STEPS: tuple[Rule, ...] = (CaptionStep(), ContactStep(), ExactDuplicateS
 class SelectSettings(Rules):
     """What is kept, in the order of the rules: the first rule that drops a pair names the reason."""
 
-    rules: tuple[Step, ...] = DEFAULT_STEPS
+    rules: tuple[Step, ...] = DEFAULT_STEPS  # the rules below, in the order in which they judge
     max_captions: int = Field(4, ge=1)  # of a kept pair; the first one becomes the .txt
 
     @model_validator(mode="after")

@@ -60,7 +60,7 @@ class TableSource(CandidateSource):
     url: str = "url"  # names of columns
     caption: str | None = "caption"  # None: the table has no captions
     page_url: str | None = None  # of the page that shows the image: its host is asked too
-    source_uid: str | None = None
+    source_uid: str | None = None  # column with the uid that a foreign table gives its rows
     extra: list[str] | Literal["all"] = Field([])  # columns to carry to the shards
 
     def files(self) -> list[str]:

@@ -23,7 +23,7 @@ class Address(NamedTuple):
 class RobotsSettings(Rules):
     """robots.txt (RFC 9309)."""
 
-    obey: bool = True
+    obey: bool = True  # off: nobody's robots.txt is asked for or obeyed
     # Agents that gather training data: a site that refuses one of them by name means us too.
     also_obey: list[str] = Field(default=["CCBot", "GPTBot", "Google-Extended", "img2dataset"])
     max_age_s: float = operational(24 * 3600, gt=0)  # RFC 9309 section 2.4
@@ -33,9 +33,9 @@ class RobotsSettings(Rules):
 class OptOutSettings(Rules):
     """Which ways of saying no are honoured besides robots.txt."""
 
-    x_robots_tag: bool = True
-    meta: bool = True
-    tdmrep: bool = True
+    x_robots_tag: bool = True  # the header X-Robots-Tag, of pages and images
+    meta: bool = True  # meta tags named robots or like an agent
+    tdmrep: bool = True  # TDMRep (W3C): tdm-reservation as header, meta tag or /.well-known/tdmrep.json
 
 
 class Timeouts(Rules):
@@ -43,13 +43,13 @@ class Timeouts(Rules):
 
     connect_s: float = operational(5, gt=0)  # look-up, and then connection with TLS handshake
     read_s: float = operational(10, gt=0)  # between two pieces of the answer; img2dataset's default
-    total_s: float = operational(30, gt=0)
+    total_s: float = operational(30, gt=0)  # of the whole request, its redirects apart
 
 
 class Pace(Rules):
     """How fast one host may be asked. Changes when rows are made, never which."""
 
-    at_once: int = operational(..., ge=1)
+    at_once: int = operational(..., ge=1)  # requests
     gap_s: float = operational(..., ge=0)  # between the starts of two requests
 
 
@@ -60,9 +60,9 @@ USUAL_PACE = {"images": Pace(at_once=2, gap_s=0.1), "pages": Pace(at_once=1, gap
 class HostPace(Rules):
     """Another pace for the hosts that a pattern names, such as `*.example.org`."""
 
-    pattern: str = operational(...)
-    at_once: int | None = operational(None, ge=1)
-    gap_s: float | None = operational(None, ge=0)
+    pattern: str = operational(...)  # of host names, such as *.example.org
+    at_once: int | None = operational(None, ge=1)  # requests; null: as for all hosts
+    gap_s: float | None = operational(None, ge=0)  # null: as for all hosts
 
 
 class WebSettings(Rules):
@@ -76,18 +76,19 @@ class WebSettings(Rules):
     images: Pace = operational(USUAL_PACE["images"])
     pages: Pace = operational(USUAL_PACE["pages"])
     hosts: list[HostPace] = operational([])  # the first that matches counts
-    max_crawl_delay_s: float = Field(default=30, ge=0)
+    max_crawl_delay_s: float = Field(default=30, ge=0)  # a host whose Crawl-delay is longer is not asked
+    # A host whose rows would take longer at its pace is not asked for the rest.
     max_host_hours: float = Field(default=72, gt=0)
-    max_redirects: int = Field(default=5, ge=0)
+    max_redirects: int = Field(default=5, ge=0)  # of one url; curl allows 50, browsers 20
     max_header_bytes: int = Field(default=32 * 1024, ge=1024)  # of one header field; there may be 128
     max_image_bytes: int = Field(default=32 * 1024 * 1024, ge=1)  # as sent, and again after decompression
-    max_page_bytes: int = Field(default=10 * 1024 * 1024, ge=1)
-    ports: list[int] = Field(default=[80, 443])
+    max_page_bytes: int = Field(default=10 * 1024 * 1024, ge=1)  # as sent, and again after decompression
+    ports: list[int] = Field(default=[80, 443])  # ports that may be asked; of WHATWG's schemes
     concurrency: int = operational(256, ge=1)  # requests under way in a process
     large_bodies_at_once: int = operational(8, ge=1)  # answers above 1 MiB: bounds the memory of bodies on their way
     retries: int = operational(2, ge=0)  # after 429 and 503
-    give_up_after: int = Field(default=8, ge=1)  # so many 429 or 503 in a row: a minute or two of waiting
-    breaker_after: int = Field(default=5, ge=1)  # a host that fails so often in a row is left alone
+    give_up_after: int = Field(default=8, ge=1)  # answers of 429 or 503 in a row: a minute or two of waiting
+    breaker_after: int = Field(default=5, ge=1)  # failures in a row, after which a host is left alone
     breaker_rest_s: float = operational(60, ge=0)  # for so long; the next failure begins another rest
     backoff_s: float = operational(1, ge=0)  # doubles with each answer of that kind
     max_backoff_s: float = operational(300, ge=0)  # the longest Retry-After that is waited for
@@ -96,9 +97,8 @@ class WebSettings(Rules):
     allow_private: list[str] = operational([])  # networks such as 127.0.0.0/8 that may be connected to
     ca_file: str = operational("")  # more certificate authorities, PEM
     resolvers: list[str] = operational([])  # name servers, "ip" or "ip:port"; none: those of the machine
-    lease_s: float = operational(
-        20, ge=2
-    )  # a task whose worker is silent that long is another's; half of it > connect_s
+    # A task whose worker is silent that long is another's; half of it > connect_s.
+    lease_s: float = operational(20, ge=2)
 
     @field_validator("images", "pages", mode="before")
     @classmethod

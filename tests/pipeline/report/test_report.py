@@ -86,11 +86,13 @@ class Collector(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.tags, self.loads = [], []
+        self.tags, self.loads, self.links = [], [], []
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
-        self.loads += [v for n, v in attributes if n in ("src", "href", "srcset", "action", "data") and v]
+        if tag != "a":  # followed by a person, not by the browser
+            self.loads += [v for n, v in attributes if n in ("src", "href", "srcset", "action", "data") and v]
+        self.links += [v for n, v in attributes if tag == "a" and n == "href"]
         self.loads += [n for n, _ in attributes if n.startswith("on")]
 
 
@@ -98,8 +100,33 @@ def test_the_page_needs_no_network_and_runs_nothing(finished):
     page = Collector()
     page.feed((finished / "report.html").read_text())
     assert page.loads == []
+    assert page.links == ["report.main.html"]
     assert "script" not in page.tags
     assert {"svg", "table", "details"} <= set(page.tags)
+
+
+def test_each_selection_has_a_report_and_the_newest_links_to_all(call, tmp_path):
+    """The report of a second selection once took the place of the first's, and so did its stats."""
+    (tmp_path / "t.csv").write_text("url,caption\nhttp://localhost:9/a.jpg,a red kite over the sea\n")
+    (tmp_path / "none.yaml").write_text("select: {rules: []}\n")
+    run = tmp_path / "run"
+    assert call("run", "urls", "--run-dir", "run", "--set", "collect.tables.paths=[t.csv]").code == 0
+    first = (run / "report.main.html").read_bytes()
+    outcome = call("select", "run", "--policy", "none.yaml", "--name", "strict")
+    assert outcome.code == 0, outcome.err
+    assert "report.strict.html" in outcome.out
+    assert (run / "report.main.html").read_bytes() == first
+    names = {name: json.loads((run / f"stats.{name}.json").read_text())["name"] for name in ("main", "strict")}
+    assert names == {"main": "main", "strict": "strict"}
+    assert json.loads((run / "stats.json").read_text())["name"] == "strict"
+    newest, own = Collector(), Collector()
+    newest.feed((run / "report.html").read_text())
+    own.feed((run / "report.strict.html").read_text())
+    assert newest.links == ["report.strict.html", "report.main.html"]
+    assert own.links == []
+    assert [t for t in newest.tags if t != "a"] == own.tags
+    assert call("report", "run").out.strip().endswith("report.main.html")
+    assert json.loads((run / "stats.json").read_text())["name"] == "main"
 
 
 def test_what_the_web_says_is_escaped(stats):

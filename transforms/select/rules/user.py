@@ -16,8 +16,8 @@ class UserStep(LocalRule):
     """A judgement of the user's own: `module:function`, called with (caption text, row as a dict, settings)."""
 
     rule: Literal["user"] = "user"
-    function: str = Field(pattern=r"^[\w.]+:\w+$")
-    settings: dict[str, Any] = {}
+    function: str = Field(pattern=r"^[\w.]+:\w+$")  # `module:function`, on PYTHONPATH here and on the workers
+    settings: dict[str, Any] = {}  # keyword arguments of the function
 
     def check(self) -> None:
         load_function(self.function)
