@@ -72,6 +72,8 @@ def work(c: Context) -> bool:
         crawl(c, c.settings.collect.crawl)
     for name in (run_dir.CANDIDATES, run_dir.REJECTS):
         storage.delete_folder(run_dir.folder(c.run, name))
+    for note in notes(c):
+        c.progress.say(f"collect: {note}")
     units = input_units(c)
     c.progress.stage("collect", len(units), "files")
     early = c.settings.select.rules if c.settings.collect.judge_early else ()
@@ -88,7 +90,13 @@ def facts(c: Context) -> dict[str, Any]:
     if not counts["candidates"]:
         raise DataError(f"collect: nothing was found that could be asked for: {what_was_found(c.run)}")
     counts |= lost_of_archives(c)
-    return facts_of(outputs_of(folder, parts), counts) | {"steps": collect_steps(c.settings.collect)}
+    more = {"steps": collect_steps(c.settings.collect), "notes": notes(c)}
+    return facts_of(outputs_of(folder, parts), counts) | more
+
+
+def notes(c: Context) -> list[str]:
+    """What a person should know of how the sources are read."""
+    return [note for source in c.settings.collect.all_sources().values() for note in source.notes()]
 
 
 def lost_of_archives(c: Context) -> dict[str, int]:
