@@ -151,8 +151,3 @@ def _is_shift_jis(sample: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def guess_codec(sample: bytes) -> str:
-    """The codec that a text without any label is most likely in, by whole lines of it that are no UTF-8."""
-    return _guess(sample)

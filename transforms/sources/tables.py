@@ -6,7 +6,6 @@ that says what is wrong with it (`Row.broken`), in the first hundred rows as in 
 `transforms/sources/text.py`.
 """
 
-import codecs
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from transforms import storage
 from transforms.formats import parquet
 from transforms.formats.values import BrokenValue, canonical_json, captions_of, name_of, rows_of, text_of
 from transforms.sources.base import CandidateSource, Row, files_of
+from transforms.sources.encodings import is_text_encoding
 from transforms.sources.text import PACKED_ENDINGS, Fields, TableError, TextStyle, text_note, text_rows
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "parquet", "txt"]
@@ -65,12 +65,8 @@ class TableSource(CandidateSource):
     @field_validator("encoding")
     @classmethod
     def _is_known(cls, value: str) -> str:
-        try:
-            if value != "auto":
-                codecs.lookup(value)
-                b"".decode(value)  # "base64" and the like are codecs, but not of text
-        except (LookupError, ValueError) as error:
-            raise ValueError(f"no encoding {value!r} is known; utf-8, windows-1252, gb18030 are some") from error
+        if value != "auto" and not is_text_encoding(value):
+            raise ValueError(f"no encoding {value!r} is known; utf-8, windows-1252 and gb18030 are some")
         return value
 
     def files(self) -> list[str]:

@@ -5,12 +5,10 @@ line. Memory is bounded by one row. What reading found out about a file is said 
 """
 
 import bz2
-import codecs
 import csv
 import gzip
 import io
 import lzma
-import re
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,21 +19,16 @@ import zstandard
 
 from transforms import storage
 from transforms.formats.values import BrokenValue, parse_json, shown
-from transforms.html.encoding import guess_codec
 from transforms.sources.base import SourceError
+from transforms.sources.encodings import HEAD_BYTES, encoding_of
 
 Fields = dict[str, Any] | BrokenValue  # a row by column; or why it cannot be read
 
-HEAD_BYTES = 1 << 20  # of the plain text, which decide the encoding
-SAMPLE_BYTES = 16_000  # of lines outside ASCII, for the guess: its cost grows with them
-MIN_EVIDENCE_BYTES = 40  # outside ASCII; the guess among fewer is too often another alphabet
 MAX_LINE_CHARACTERS = 1 << 24
 MAX_RECORD_CHARACTERS = 1 << 20  # of a csv row of several lines; a longer one is a quote that never closes
 
 # Endings of compressed files, which may follow any other.
 PACKED_ENDINGS = (".gz", ".gzip", ".bgz", ".bz2", ".xz", ".zst", ".zstd")
-_MARKS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
-          (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
 # What other files begin with, for a message with the remedy.
 _NO_TEXT = (
     (0, b"PAR1", "a Parquet file; set collect.tables.format to parquet"),
@@ -47,8 +40,6 @@ _NO_TEXT = (
     (0, b"SQLite format 3\0", "a SQLite file; save the table as csv"),
     (257, b"ustar", "a tar archive; unpack it and name the tables in it, or adopt its folder"),
 )  # fmt: skip
-_BAD_UTF8 = re.compile(r"[\udc80-\udcff]")
-_OUTSIDE_ASCII = re.compile(rb"[\x80-\xff]")
 
 
 class TableError(SourceError):
@@ -63,13 +54,6 @@ class TextStyle(NamedTuple):
     columns: Sequence[str] | None  # None: the first line names them
     encoding: str  # a Python codec, or "auto"
     url: str  # the name for the only column of a list
-
-
-class Encoding(NamedTuple):
-    """How a text is decoded. Bytes that are none in it become U+FFFD."""
-
-    codec: str
-    words: str  # what a person should know of it, or ""
 
 
 def text_rows(path: str, kind: Literal["csv", "tsv", "jsonl", "txt"], style: TextStyle,
@@ -130,64 +114,6 @@ def _unpacked(file: BinaryIO) -> Any:
     if start == b"\xfd7zXZ\0":
         return lzma.LZMAFile(file)
     return file
-
-
-def encoding_of(head: bytes, wanted: str) -> Encoding:
-    """How to decode a text that begins with `head`: as the settings want it, by its byte order mark, as UTF-8, or by a
-    guess, if there is enough to guess from and next to no UTF-8 among it."""
-    marked = next((codec for mark, codec in _MARKS if head.startswith(mark)), None)
-    if wanted != "auto":
-        return Encoding(marked or wanted if codecs.lookup(wanted).name.startswith("utf") else wanted, "")
-    if marked is not None:
-        return Encoding(marked, "")
-    wide = _wide(head)
-    if wide:
-        return Encoding(wide, f"read as {wide}, a guess (every other byte is zero); {_REMEDY}")
-    lines = head.split(b"\n")
-    if len(head) >= HEAD_BYTES and len(lines) > 1:
-        del lines[-1]  # it may end inside a character
-    bad = [n for n, line in enumerate(lines) if _BAD_UTF8.search(line.decode("utf-8", "surrogateescape"))]
-    if not bad:
-        return Encoding("utf-8", "")
-    where = f"line {bad[0] + 1} is no UTF-8" + (f", nor are {len(bad) - 1:,} of those behind it" if bad[1:] else "")
-    good = sum(1 for line in lines if not line.isascii()) - len(bad)
-    codec, is_sure = _guess([lines[n] for n in bad]) if good * 10 <= len(bad) else ("", False)
-    if is_sure:
-        return Encoding(codec, f"{where}; read as {codec}, a guess; {_REMEDY}")
-    likely = f" (to {codec}?)" if codec else ""
-    return Encoding("utf-8", f"{where}; such captions are dropped as caption_broken_text; if the file is in another "
-                    f"encoding, set collect.tables.encoding{likely}")  # fmt: skip
-
-
-_REMEDY = "if that is wrong, set collect.tables.encoding"
-
-
-def _wide(head: bytes) -> str:
-    """UTF-16 without a byte order mark: most of either half of the bytes are zeros."""
-    even, odd = head[0:4096:2], head[1:4096:2]
-    if len(odd) >= 8 and odd.count(0) * 4 > len(odd) * 3 and even.count(0) * 4 < len(even):
-        return "utf-16-le"
-    if len(odd) >= 8 and even.count(0) * 4 > len(even) * 3 and odd.count(0) * 4 < len(odd):
-        return "utf-16-be"
-    return ""
-
-
-def _guess(lines: list[bytes]) -> tuple[str, bool]:
-    """The likeliest encoding of lines that are no UTF-8, "" for none; whether there is enough to be sure of it."""
-    sample: list[bytes] = []
-    size = 0
-    for line in lines:
-        size += len(line) + 1
-        if size > SAMPLE_BYTES and sample:
-            break
-        sample.append(line)
-    text = b"\n".join(sample)
-    codec = guess_codec(text)
-    try:
-        b"\n".join(lines).decode(codec)
-    except UnicodeDecodeError:
-        return "", False
-    return codec, len(_OUTSIDE_ASCII.findall(text)) >= MIN_EVIDENCE_BYTES
 
 
 def _lines(text: io.TextIOBase) -> Iterator[str | BrokenValue]:

@@ -18,7 +18,7 @@ from transforms.sources.text import TableError
 
 ROWS = [("http://e.org/a.jpg", 'a cat, "big"\nand red'), ("http://e.org/ü.jpg", "ein Hütchen 猫")]
 CSV = 'url,caption,n\nhttp://e.org/a.jpg,"a cat, ""big""\nand red",1\nhttp://e.org/ü.jpg,ein Hütchen 猫,2\n'
-TSV = "url\tcaption\tn\nhttp://e.org/a.jpg\ta cat, \"big\" and red\t1\nhttp://e.org/ü.jpg\tein Hütchen 猫\t2\n"
+TSV = 'url\tcaption\tn\nhttp://e.org/a.jpg\ta cat, "big" and red\t1\nhttp://e.org/ü.jpg\tein Hütchen 猫\t2\n'
 JSONL = "".join(json.dumps({"url": u, "caption": c, "n": n + 1}) + "\n" for n, (u, c) in enumerate(ROWS))
 
 
