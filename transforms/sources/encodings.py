@@ -125,7 +125,7 @@ def guess_encoding(lines: list[bytes]) -> str:
 
 
 def _fits_script(text: str, is_latin: bool) -> bool:
-    """Of the words with letters outside ASCII, Latin scripts have most letters inside it and the others next to none."""
+    """Of words with letters outside ASCII, Latin scripts have half their letters inside it, the others hardly one."""
     words = [[c for c in word if c.isalpha()] for word in text.split() if not word.isascii()]
     letters = sum(map(len, words))
     outside = sum(not c.isascii() for word in words for c in word)
