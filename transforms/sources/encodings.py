@@ -1,8 +1,8 @@
 """The encoding of a text table: by its byte order mark, as UTF-8, or by a guess that is said to the user.
 
 The guess asks which encoding makes sentences of a language that is written in it. Measured on messages of Debian's
-programs in 26 combinations of language and encoding, 2 to 200 lines each: sure of 951 of 1,496 samples, and wrong in
-0.6 % of those. charset-normalizer alone is wrong in 5 to 13 %: it takes Hungarian, Czech and Turkish for Western.
+programs in 26 combinations of language and encoding, 2 to 200 lines each: sure of 957 of 1,496 samples, and wrong in
+0.5 % of those. charset-normalizer alone is wrong in 5 to 13 %: it takes Hungarian, Czech and Turkish for Western.
 """
 
 import codecs
@@ -41,7 +41,7 @@ _LANGUAGES = {
 _LATIN = {"windows-1252", "windows-1250", "windows-1254", "windows-1257", "windows-1258"}
 _BAD_UTF8 = re.compile(r"[\udc80-\udcff]")
 _OUTSIDE_ASCII = re.compile(rb"[\x80-\xff]")
-_NO_WORD = re.compile(r"\S*(?:/|\d)\S*|[\s,;|\"]+")  # urls, names of files, numbers; what separates values
+_NO_WORD = re.compile(r'[^\s,;|"]*[/\d][^\s,;|"]*|[\s,;|"]+')  # urls, numbers; what separates values
 
 
 class Encoding(NamedTuple):
@@ -54,7 +54,7 @@ class Encoding(NamedTuple):
 def is_text_encoding(name: str) -> bool:
     """Whether Python knows an encoding of text by that name; "base64" and the like are none."""
     try:
-        b"".decode(name)
+        b"a".decode(name, "replace")
         return codecs.lookup(name) is not None
     except (LookupError, ValueError):
         return False
@@ -89,13 +89,11 @@ _REMEDY = "if that is wrong, set collect.tables.encoding"
 
 
 def _wide(head: bytes) -> str:
-    """UTF-16 without a byte order mark: most bytes of one half are zeros, and few of the other."""
-    even, odd = head[0:4096:2], head[1:4096:2]
-    if len(odd) >= 8 and odd.count(0) * 4 > len(odd) * 3 and even.count(0) * 4 < len(even):
-        return "utf-16-le"
-    if len(odd) >= 8 and even.count(0) * 4 > len(even) * 3 and odd.count(0) * 4 < len(odd):
-        return "utf-16-be"
-    return ""
+    """UTF-16 without a byte order mark: urls in it are ASCII, so that many bytes of one half are zeros."""
+    even, odd = head[0:4096:2].count(0), head[1:4096:2].count(0)
+    if max(even, odd) * 10 < len(head[:4096]):
+        return ""
+    return "utf-16-le" if even * 10 < odd else "utf-16-be" if odd * 10 < even else ""
 
 
 def guess_encoding(lines: list[bytes]) -> str:

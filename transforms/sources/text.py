@@ -24,6 +24,7 @@ from transforms.sources.encodings import HEAD_BYTES, encoding_of
 
 Fields = dict[str, Any] | BrokenValue  # a row by column; or why it cannot be read
 
+PACKED_BYTES = 1 << 12  # of a zstd file, read at once: they may come to 128 MiB
 MAX_LINE_CHARACTERS = 1 << 24
 MAX_RECORD_CHARACTERS = 1 << 20  # of a csv row of several lines; a longer one is a quote that never closes
 
@@ -108,12 +109,38 @@ def _unpacked(file: BinaryIO) -> Any:
     if start.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=file)
     if start.startswith(b"\x28\xb5\x2f\xfd"):
-        return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False)
+        return _Zstd(file)
     if start.startswith(b"BZh"):
         return bz2.BZ2File(file)
     if start == b"\xfd7zXZ\0":
         return lzma.LZMAFile(file)
     return file
+
+
+class _Zstd(io.RawIOBase):
+    """The plain bytes of a zstd file of any number of frames. Zstandard's own reader ends without a word in a frame."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._frame: Any = None
+        self._packed = self._plain = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._plain:
+            self._packed = self._packed or self._file.read(PACKED_BYTES)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("a compressed frame has no end")
+                return 0
+            frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            self._plain = frame.decompress(self._packed)
+            self._packed, self._frame = (frame.unused_data, None) if frame.eof else (b"", frame)
+        count = min(len(buffer), len(self._plain))
+        buffer[:count], self._plain = self._plain[:count], self._plain[count:]
+        return count
 
 
 def _lines(text: io.TextIOBase) -> Iterator[str | BrokenValue]:
