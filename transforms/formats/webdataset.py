@@ -10,7 +10,7 @@ from collections.abc import Iterable
 IMAGE_ENDINGS = frozenset({"jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "avif", "tif", "tiff", "heic",
                            "jxl", "ppm", "pgm", "svg"})  # fmt: skip
 # What archivers leave: __meta__ (webdataset), extended headers as files (old unpackers), resource forks (macOS).
-_NO_SAMPLE = re.compile(r"(?:^|/)(?:__[^/]*__(?:/|$)|__MACOSX/|PaxHeaders?(?:\.[\w]+)?/|\._|\.DS_Store$)")
+_NO_SAMPLE = re.compile(r"(?:^|/)(?:__[^/.]*__(?:[/.]|$)|__MACOSX/|PaxHeaders?(?:\.[\w]+)?/|\._|\.DS_Store$)")
 
 
 def sample_name(name: str) -> tuple[str, str] | None:
