@@ -8,6 +8,7 @@ that says what is wrong with it (`Row.broken`), in the first hundred rows as in 
 
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from transforms.formats import parquet
 from transforms.formats.values import BrokenValue, canonical_json, captions_of, name_of, rows_of, text_of
 from transforms.sources.base import CandidateSource, Row, files_of
 from transforms.sources.encodings import is_text_encoding
-from transforms.sources.text import PACKED_ENDINGS, Fields, TableError, TextStyle, text_note, text_rows
+from transforms.sources.text import A_TAR, PACKED_ENDINGS, Fields, TableError, TextStyle, text_note, text_rows
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "parquet", "txt"]
 
@@ -182,6 +183,8 @@ def _rows(path: str, settings: TableSource) -> Iterator[Fields]:
 
 def _format(path: str, settings: TableSource) -> Any:
     kind = settings.format if settings.format != "auto" else _format_by_name(path)
+    if kind is None and re.search(r"\.(tgz|tar(\.\w+)?)$", path.lower()):
+        raise TableError(f"{path}: this is {A_TAR}")
     if kind is None:
         raise TableError(f"{path}: unknown ending; set collect.tables.format to csv, tsv, jsonl, parquet or txt")
     return kind

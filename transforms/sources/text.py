@@ -30,6 +30,7 @@ MAX_RECORD_CHARACTERS = 1 << 20  # of a csv row of several lines; a longer one i
 
 # Endings of compressed files, which may follow any other.
 PACKED_ENDINGS = (".gz", ".gzip", ".bgz", ".bz2", ".xz", ".zst", ".zstd")
+A_TAR = "a tar archive; unpack it and name the tables in it, or `pairmill adopt` its folder, if it holds images"
 # What other files begin with, for a message with the remedy.
 _NO_TEXT = (
     (0, b"PAR1", "a Parquet file; set collect.tables.format to parquet"),
@@ -39,7 +40,7 @@ _NO_TEXT = (
     (0, b"Obj\x01", "an Avro file; save it as Parquet"),
     (0, b"ORC", "an ORC file; save it as Parquet"),
     (0, b"SQLite format 3\0", "a SQLite file; save the table as csv"),
-    (257, b"ustar", "a tar archive; unpack it and name the tables in it, or adopt its folder"),
+    (257, b"ustar", A_TAR),
 )  # fmt: skip
 
 

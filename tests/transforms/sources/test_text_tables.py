@@ -181,7 +181,7 @@ def parquet_of(_):
 @pytest.mark.parametrize(("name", "make", "says"), [
     ("x.csv.gz", lambda data: gzip.compress(tar_of(data)), "tar archive"), ("x.csv", tar_of, "tar archive"),
     ("x.csv", zip_of, "zip archive"), ("x.csv", parquet_of, "format to parquet"),
-    ("x.tar.gz", lambda data: gzip.compress(tar_of(data)), "unknown ending"),
+    ("x.tar.gz", lambda data: gzip.compress(tar_of(data)), "tar archive"), ("x.tgz", bytes, "tar archive"),
 ])  # fmt: skip
 def test_what_is_no_text_is_refused_by_its_name(tmp_path, name, make, says):
     with pytest.raises(TableError, match=says):
