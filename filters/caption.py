@@ -184,9 +184,11 @@ def caption_id(text: str) -> bytes:
 
 
 def judge_caption_early(caption: str) -> Drop | None:
-    """What is never worth a request: no caption, or a file's name."""
+    """What is never worth a request: no caption, one whose bytes could not be read, or a file's name."""
     if not caption:
         return Drop(Reason.CAPTION_EMPTY)
+    if "\ufffd" in caption:
+        return _drop(Reason.CAPTION_BROKEN_TEXT, caption)
     if is_file_name(caption):
         return _drop(Reason.CAPTION_IS_FILE_NAME, caption)
     return None

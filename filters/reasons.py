@@ -14,12 +14,14 @@ class Reason(StrEnum):
     # collect: the page and the url
     PAGE_OPT_OUT = "page_opt_out"  # meta robots, X-Robots-Tag or TDMRep of the page
     ARCHIVE_BROKEN = "archive_broken"  # a WARC file, or a record of it, is damaged or ends early
+    ROW_BROKEN = "row_broken"  # of a table or an adopted folder: no row, or a value that is no text
     NOT_HTML = "not_html"  # a page of a crawl that is something else
     URL_INVALID = "url_invalid"  # does not parse by the WHATWG URL standard
     URL_SCHEME = "url_scheme"  # not http or https
     URL_TOO_LONG = "url_too_long"
     URL_BLOCKED = "url_blocked"  # block-list of the configuration
     CAPTION_EMPTY = "caption_empty"
+    CAPTION_BROKEN_TEXT = "caption_broken_text"  # bytes that are none in its encoding: it holds U+FFFD
     CAPTION_IS_FILE_NAME = "caption_is_file_name"
     NOT_STORED = "not_stored"  # only stored images were wanted, and no archive holds this one
 

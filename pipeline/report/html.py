@@ -41,6 +41,7 @@ def render(
         _tiles(stats),
         _section("The funnel", _funnel(stats["funnel"])),
         _section("Pages of the crawl", _pages(stats["pages"])) if stats["pages"] else "",
+        _section("How the sources were read", _notes(stats["notes"])) if stats["notes"] else "",
         _section("Damaged archives", _damage(stats["archives"])) if stats["archives"]["lost_records"] else "",
         _section("Drops, with examples", _drops(stats["funnel"], examples)),
         _section("Similarity of caption and image", _scores(stats["scores"], settings)),
@@ -126,6 +127,10 @@ def _funnel(steps: Sequence[dict[str, Any]]) -> str:
 def _pages(outcomes: dict[str, int]) -> str:
     chart = bar_chart({reason or "read": n for reason, n in outcomes.items()}, "pages by outcome")
     return f'<div class="scroll">{chart}</div>'
+
+
+def _notes(notes: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in notes) + "</ul>"
 
 
 def _damage(lost: dict[str, int]) -> str:

@@ -23,6 +23,7 @@ Step = dict[str, Any]
 def collect_stats(run: str, name: str = "main") -> dict[str, Any]:
     """Everything that the report shows of a run. Stages that are not done yet are left out."""
     stats: dict[str, Any] = {"name": name, "funnel": funnel(run, name), "pages": page_outcomes(run)}
+    stats["notes"] = (Manifests(run).read("collect") or {}).get("notes", [])
     stats["archives"] = archive_losses(run)
     stats |= image_facts(run)
     stats |= selection_facts(run, name)

@@ -72,6 +72,8 @@ def work(c: Context) -> bool:
         crawl(c, c.settings.collect.crawl)
     for name in (run_dir.CANDIDATES, run_dir.REJECTS):
         storage.delete_folder(run_dir.folder(c.run, name))
+    for note in notes(c):
+        c.progress.say(f"collect: {note}")
     units = input_units(c)
     c.progress.stage("collect", len(units), "files")
     early = c.settings.select.rules if c.settings.collect.judge_early else ()
@@ -88,7 +90,13 @@ def facts(c: Context) -> dict[str, Any]:
     if not counts["candidates"]:
         raise DataError(f"collect: nothing was found that could be asked for: {what_was_found(c.run)}")
     counts |= lost_of_archives(c)
-    return facts_of(outputs_of(folder, parts), counts) | {"steps": collect_steps(c.settings.collect)}
+    more = {"steps": collect_steps(c.settings.collect), "notes": notes(c)}
+    return facts_of(outputs_of(folder, parts), counts) | more
+
+
+def notes(c: Context) -> list[str]:
+    """What a person should know of how the sources are read."""
+    return [note for source in c.settings.collect.all_sources().values() for note in source.notes()]
 
 
 def lost_of_archives(c: Context) -> dict[str, int]:
@@ -99,14 +107,15 @@ def lost_of_archives(c: Context) -> dict[str, int]:
     lost: Counter[str] = Counter()
     records = 0
     for row in read_columns(c.run, run_dir.CANDIDATES, ["source", "lost_bytes", "lost_members"], "pages-*.parquet"):
-        lost[row["source"]] += row["lost_bytes"]
-        records += row["lost_members"]
+        if row["lost_members"]:
+            lost[row["source"]] += row["lost_bytes"]  # of a table beside a tar nobody knows how many: 0
+            records += row["lost_members"]
     if not records:
         return {}
     sources = c.settings.collect.all_sources()
     archives = [storage.join(c.run, unit.path) for unit in input_units(c) if sources[unit.source].is_archive]
     lost_bytes, all_bytes = sum(lost.values()), sum(map(storage.size_bytes, archives))
-    worst = ", ".join(f"{os.path.basename(name)} {n:,}" for name, n in lost.most_common(3) if n)
+    worst = ", ".join(f"{os.path.basename(name)} {n:,}" for name, n in lost.most_common(3))
     text = f"collect: archives are damaged: {lost_text(lost_bytes, records)} of {all_bytes:,} bytes were lost ({worst})"
     if round(lost_bytes / max(1, all_bytes), 3) > c.settings.collect.max_broken:
         raise DataError(f"{text}, more than collect.max_broken = {c.settings.collect.max_broken}; "

@@ -1,19 +1,22 @@
 """What another tool has fetched, or failed to fetch, before us: no request is made for it."""
 
 import io
-import json
 import re
-import tarfile
 from functools import lru_cache
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from filters.reasons import Drop, Reason
 from transforms import storage
+from transforms.formats.tar import Member, read_tar
+from transforms.formats.values import BrokenValue, parse_json, rows_of, text_of
+from transforms.formats.webdataset import image_ending, sample_name, side_ending
 from transforms.records import Image, Source
 
-IMAGE_ENDINGS = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "avif"})
+SUCCESS, DOWNLOAD_FAILED, RESIZE_FAILED = "success", "failed_to_download", "failed_to_resize"  # img2dataset's
+MAX_SIDE = (1 << 31) - 1  # pixels: what the column holds
 _STATUS = re.compile(r"HTTP Error (\d{3})")
 # What img2dataset writes into `error_message`, in parts: urllib's words, and its own.
 _MESSAGES = (
@@ -34,43 +37,70 @@ _MESSAGES = (
 def read_sample(source: Source) -> tuple[bytes, dict[str, Any]] | Drop:
     """(the image's bytes, its sidecar) of a sample's range in a tar. Raises StorageError."""
     data = storage.read_range(source.path, source.offset, source.length)
-    body, sidecar = b"", b"{}"
+    members: dict[str, Member] = {}
+    for member in read_tar(io.BytesIO(data)):
+        named = sample_name(member.name) if isinstance(member, Member) else None
+        if named is not None and isinstance(member, Member):
+            members.setdefault(named[1], member)
+    image, sidecar = image_ending(members), side_ending(members, "json")
+    if not members:
+        return Drop(Reason.STORED_RANGE_UNREADABLE, None, "no member of a tar")
+    return _payload(data, members, image), _facts(_payload(data, members, sidecar))
+
+
+def _payload(data: bytes, members: dict[str, Member], ending: str | None) -> bytes:
+    member = members[ending] if ending is not None else None
+    return data[member.data : member.data + member.size] if member is not None else b""
+
+
+def _facts(sidecar: bytes) -> dict[str, Any]:
+    """What a sidecar says; one that cannot be read says nothing of the image."""
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-            for member in tar:
-                ending = member.name.partition(".")[2].lower()
-                file = tar.extractfile(member)
-                if file is not None and ending in IMAGE_ENDINGS:
-                    body = file.read()
-                elif file is not None and ending == "json":
-                    sidecar = file.read()
-        facts = json.loads(sidecar)
-    except (tarfile.TarError, ValueError) as error:
-        return Drop(Reason.STORED_RANGE_UNREADABLE, None, type(error).__name__)
-    return body, facts if isinstance(facts, dict) else {}
+        facts = parse_json(sidecar.decode("utf-8-sig", "replace"))
+    except BrokenValue:
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def with_facts(image: Image, facts: dict[str, Any]) -> Image:
     """What the sidecar knows of the bytes that were fetched; of those that are stored our row knows better."""
     known: dict[str, Any] = {
-        name: facts[name] for name in ("original_width", "original_height") if isinstance(facts.get(name), int)
+        name: facts[name]
+        for name in ("original_width", "original_height")
+        if type(facts.get(name)) is int and 0 < facts[name] <= MAX_SIDE
     }
-    if isinstance(facts.get("sha256"), str) and len(facts["sha256"]) == 64:
-        known["sha256"] = facts["sha256"]
+    if isinstance(facts.get("sha256"), str) and re.fullmatch("[0-9a-fA-F]{64}", facts["sha256"]):
+        known["sha256"] = facts["sha256"].lower()
     return image._replace(**known)
 
 
 def read_failure(source: Source) -> tuple[str, str, Drop]:
     """(status, error_message, drop) of a row of img2dataset's table. Raises StorageError."""
     status, message = _failures(source.path)[source.offset]
-    return status, message, drop_of_message(status, message)
+    if status == SUCCESS:
+        drop = Drop(Reason.STORED_RANGE_UNREADABLE, None, "the table has it, the tar beside it does not")
+        return DOWNLOAD_FAILED, drop.detail, drop
+    return status if status == RESIZE_FAILED else DOWNLOAD_FAILED, message, drop_of_message(status, message)
 
 
 @lru_cache(4)
 def _failures(path: str) -> list[tuple[str, str]]:
     with storage.open_for_reading(path) as file:
-        table = pq.ParquetFile(file).read(["status", "error_message"])
-    return [(row["status"], row["error_message"] or "") for row in table.to_pylist()]
+        try:
+            table = pq.ParquetFile(file)
+            names = [name for name in ("status", "error_message") if name in table.schema_arrow.names]
+            return [(_words(row.get("status")), _words(row.get("error_message")))
+                    for batch in table.iter_batches(columns=names) for row in rows_of(batch)]  # fmt: skip
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise storage.StorageError(f"{path} is not a sound Parquet file any more: {error}") from error
+
+
+def _words(value: Any) -> str:
+    """What a table says of a failure; a value that is no text says nothing."""
+    try:
+        return text_of(value)
+    except BrokenValue:
+        return ""
 
 
 def drop_of_message(status: str, message: str) -> Drop:
@@ -81,4 +111,4 @@ def drop_of_message(status: str, message: str) -> Drop:
     for words, reason in _MESSAGES:
         if words.lower() in message.lower():
             return Drop(reason, None, message)
-    return Drop(Reason.DECODE_FAILED if status == "failed_to_resize" else Reason.CONNECT_FAILED, None, message)
+    return Drop(Reason.DECODE_FAILED if status == RESIZE_FAILED else Reason.CONNECT_FAILED, None, message)

@@ -5,15 +5,12 @@ from typing import NamedTuple
 
 from filters.reasons import Drop, Reason
 from filters.url import host_of
-from transforms.fetch.adopted import read_failure
+from transforms.fetch.adopted import DOWNLOAD_FAILED, RESIZE_FAILED, read_failure
 from transforms.fetch.again import judge_refreshed
 from transforms.formats.http_headers import values_of
 from transforms.image.process import Processed
 from transforms.records import Candidate, FetchLog, Image
 from transforms.web.client import Answer, no_answer
-
-DOWNLOAD_FAILED = "failed_to_download"
-RESIZE_FAILED = "failed_to_resize"
 
 
 class Fetched(NamedTuple):

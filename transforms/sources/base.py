@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, NamedTuple
 
 from filters.caption import caption_id, normalise_caption
+from filters.contact import redact
+from filters.reasons import Reason
 from filters.rules import Rules
 from filters.url import normalise_url, uid_of
 from transforms import storage
@@ -43,6 +45,7 @@ class Row(NamedTuple):
     page_url: str = ""  # of the page that shows the image: its host is asked too
     source_uid: str = ""  # what the source calls it
     extra: str = ""  # canonical JSON object of what is carried to the shards, or ""
+    broken: str = ""  # what is wrong with the row: it is counted, as row_broken, and shown with these words
 
 
 class CandidateSource(Rules):
@@ -70,6 +73,10 @@ class CandidateSource(Rules):
         """Urls that collecting will ask: their hosts must be able to reach whoever does."""
         return []
 
+    def notes(self) -> list[str]:
+        """What a person should know of how the files are read: said before any work, kept for the report."""
+        return []
+
     def overview(self) -> dict[str, Any]:
         """What `pairmill plan` shows: name → plain value; counts as far as they are cheap. Raises SourceError."""
         return {}
@@ -82,7 +89,8 @@ class CandidateSource(Rules):
         """All that a file holds, in its order; a PageSeen for each page or table. Raises StorageError, SourceError."""
         count = 0
         for count, row in enumerate(self.rows(path), 1):
-            yield occurrence_of(unit, count - 1, row, reading.identify)
+            broken = broken_row(row.url, row.page_url, row.broken) if row.broken else None
+            yield broken or occurrence_of(unit, count - 1, row, reading.identify)
         yield PageSeen(unit.path, "", count, "")
 
 
@@ -91,6 +99,12 @@ def occurrence_of(unit: Unit, number: int, row: Row, identify: Identify) -> Occu
     caption = caption_of(row.caption, "table", row.page_url, "", identify)
     position = f"{unit.number:06d}:{number:012d}"
     return Occurrence(uid_of_url(row.url), row.url, position, Source(), caption, row.source_uid, row.extra)
+
+
+def broken_row(url: str, page_url: str, words: str) -> Reject:
+    """A row that cannot be read, as the funnel counts it; what it holds is shown without private data."""
+    reason = str(Reason.ROW_BROKEN)
+    return Reject("page", "occurrence", uid_of_url(url), url, page_url, "", reason, None, redact(words))
 
 
 def caption_of(text: str, kind: str, page_url: str, licence: str, identify: Identify) -> Caption:

@@ -1,42 +1,40 @@
 """Url tables: csv, tsv, jsonl, parquet and plain lists of urls, from any tool. Rows stream; memory stays flat.
 
-A table that cannot be read is refused by `check_table`, before any work. A single broken row in the middle of a good
-table is a row without url, so that the funnel counts it (`url_invalid`).
+A table that cannot be read is refused by `TableSource.check`, before any work. A broken row in a good table is a row
+that says what is wrong with it (`Row.broken`), in the first hundred rows as in the rest: the funnel counts it
+(`row_broken`). What makes text of values is in `transforms/formats/values.py`, what reads text in
+`transforms/sources/text.py`.
 """
 
-import csv
-import datetime
-import decimal
-import gzip
-import io
 import json
-import math
 import os
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import zstandard
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from filters.rules import operational
 from transforms import storage
 from transforms.formats import parquet
-from transforms.sources.base import CandidateSource, Row, SourceError, files_of
+from transforms.formats.values import BrokenValue, canonical_json, captions_of, name_of, rows_of, text_of
+from transforms.sources.base import CandidateSource, Row, files_of
+from transforms.sources.encodings import is_text_encoding
+from transforms.sources.text import A_TAR, PACKED_ENDINGS, Fields, TableError, TextStyle, text_note, text_rows
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "parquet", "txt"]
 
-CHECKED_ROWS = 100  # of a text table, before any work; a Parquet file says in its footer what it holds
+CHECKED_ROWS = 100  # of a table, before any work; a Parquet file says in its footer what it holds
+UNREADABLE_ROWS = 10_000  # so many and no good one among them: the settings are wrong, not the rows
 BATCH_ROWS = 4_096  # of Parquet; some 2 MB of urls and captions
-MAX_FIELD_CHARACTERS = 1 << 24  # a longer field is a quote that never closes
+SHOWN_NOTES = 5  # of files that were not read as their names and settings say
 _ENDINGS: dict[str, Format] = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
     ".parquet": "parquet", ".pq": "parquet", ".txt": "txt",
 }  # fmt: skip
-_PACKED = (".gz", ".zst", ".zstd")
 # What other data sets call the two columns that we need.
 _SYNONYMS = {
     "url": ("url", "urls", "image_url", "imageurl", "img_url", "image_src", "img_src", "photo_image_url", "src",
@@ -46,16 +44,18 @@ _SYNONYMS = {
 }  # fmt: skip
 
 
-class TableError(SourceError):
-    """A table cannot be read; the message names the file, what is wrong and the remedy."""
-
-
 class TableSource(CandidateSource):
     """Source `tables`: url tables of any tool."""
 
     paths: list[str] = operational(min_length=1)  # files or globs; ** matches any number of folders
-    format: Format = "auto"  # by the ending, which .gz or .zst may follow
+    format: Format = "auto"  # by the ending, which .gz, .bz2, .xz or .zst may follow
     separator: str | None = Field(None, min_length=1, max_length=1)  # of csv and tsv; else a comma, a tab
+    # The sign around values that hold separators and line ends. "auto": " in csv and, as tsv is not csv, none in tsv;
+    # null: none.
+    quote: Literal["auto"] | str | None = Field("auto", pattern="^(auto|.)$")
+    # Of text: a name that Python knows, such as windows-1252. "auto": by the byte order mark, else UTF-8, else a guess
+    # that is said.
+    encoding: str = "auto"
     columns: list[str] | None = None  # their names, for a csv or tsv without a header line
     url: str = "url"  # names of columns
     caption: str | None = "caption"  # None: the table has no captions
@@ -63,12 +63,38 @@ class TableSource(CandidateSource):
     source_uid: str | None = None  # column with the uid that a foreign table gives its rows
     extra: list[str] | Literal["all"] = Field([])  # columns to carry to the shards
 
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        if value != "auto" and not is_text_encoding(value):
+            raise ValueError(f"no encoding {value!r} is known; utf-8, windows-1252 and gb18030 are some")
+        return value
+
     def files(self) -> list[str]:
         return files_of("collect.tables.paths", self.paths)
 
     def check(self) -> None:
+        """Every file can be read, and some row of them. Files without rows are fine among others: Spark writes such."""
+        files = self.files()
+        good, broken = 0, ""
+        for path in files:
+            for number, row in enumerate(islice(read_table(path, self), UNREADABLE_ROWS), 1):
+                good += not row.broken
+                broken = broken or (f"{path}: {row.broken}" if row.broken else "")
+                if good and number >= CHECKED_ROWS:
+                    break
+        if not good:
+            raise TableError(broken or _nothing_in(files))
+
+    def notes(self) -> list[str]:
+        found = []
         for path in self.files():
-            check_table(path, self)
+            if storage.size_bytes(path) == 0:
+                found.append(f"{path}: the file is empty, 0 bytes")
+            elif _format(path, self) != "parquet" and (words := text_note(path, self.encoding)):
+                found.append(f"{path}: {words}")
+        rest = len(found) - SHOWN_NOTES
+        return [*found[:SHOWN_NOTES], f"collect.tables.paths: so it is with {rest:,} more"] if rest > 0 else found
 
     def overview(self) -> dict[str, Any]:
         self.check()
@@ -79,102 +105,86 @@ class TableSource(CandidateSource):
         return read_table(path, self)
 
 
-def check_table(path: str, settings: TableSource) -> None:
-    """Raises TableError where the table is unreadable, empty, or lacks a column that the settings name."""
-    rows = 0
-    for row in islice(_rows(path, settings), CHECKED_ROWS):
-        rows += 1
-        if row is None:
-            raise TableError(f"{path}: row {rows} is broken; expected {_expectation(path, settings)}")
-    if rows == 0:
-        raise TableError(f"{path}: the table has no rows; leave it out of collect.tables.paths")
+def _nothing_in(files: Sequence[str]) -> str:
+    if len(files) > 1:
+        return f"collect.tables.paths: none of the {len(files):,} tables has a row, such as {files[0]}"
+    if storage.size_bytes(files[0]) == 0:
+        return f"{files[0]}: the table has no rows: 0 bytes, it is broken or cut off; get it again"
+    return f"{files[0]}: the table has no rows; leave it out of collect.tables.paths"
 
 
 def read_table(path: str, settings: TableSource) -> Iterator[Row]:
-    """The rows of a table, in order. Raises TableError where the file breaks."""
-    for fields in _rows(path, settings):
-        yield _table_row(fields, settings) if fields is not None else Row("", "")
+    """The rows of a table, in order, one a caption; broken ones say so. Raises TableError where the file breaks."""
+    for number, fields in enumerate(_rows(path, settings), 1):
+        yield from _table_rows(number, fields, settings)
 
 
-def _table_row(row: dict[str, Any], settings: TableSource) -> Row:
-    return Row(
-        url=_text(row.get(settings.url)).strip(),
-        caption=_text(row.get(settings.caption)) if settings.caption else "",
-        page_url=_text(row.get(settings.page_url)).strip() if settings.page_url else "",
-        source_uid=_text(row.get(settings.source_uid)) if settings.source_uid else "",
-        extra=_extra(row, settings),
-    )
+def _table_rows(number: int, fields: Fields, settings: TableSource) -> list[Row]:
+    if isinstance(fields, BrokenValue):
+        return [Row("", "", broken=f"row {number} is broken: {fields}")]
+    url = ""
+    try:
+        url = _value(fields, settings.url, _url_of)
+        page_url = _value(fields, settings.page_url, _url_of)
+        source_uid = _value(fields, settings.source_uid, name_of)
+        captions = _value(fields, settings.caption, captions_of) or [""]
+        extra = _extra(fields, settings)
+    except BrokenValue as error:
+        return [Row(url, "", broken=f"row {number} is broken: {error}")]
+    return [Row(url, caption, page_url, source_uid, extra) for caption in captions]
+
+
+def _value(fields: dict[str, Any], name: str | None, read: Any) -> Any:
+    """The value of a column, "" where no column is named. Raises BrokenValue that names the column."""
+    if name is None:
+        return ""
+    try:
+        return read(fields.get(name))
+    except BrokenValue as error:
+        raise BrokenValue(f'"{name}" holds {error}') from error
+
+
+def _url_of(value: Any) -> str:
+    url = text_of(value).strip()
+    if "\ufffd" in url:
+        raise BrokenValue(f"bytes that are none in the encoding of the file: {url[:200]}")
+    return url
 
 
 def _extra(row: dict[str, Any], settings: TableSource) -> str:
     if settings.extra == "all":
         own = set(_wanted(settings).values())
-        chosen = {name: value for name, value in row.items() if name not in own}
+        names = [name for name in row if name not in own]
     else:
-        chosen = {name: row.get(name) for name in settings.extra}
-    return canonical_json(chosen) if chosen else ""
-
-
-def canonical_json(value: Any) -> str:
-    """One text for one value: sorted keys, no spaces, no NaN (null, as JSON has none), dates as ISO 8601."""
-    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, datetime.date | datetime.time):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, decimal.Decimal | datetime.timedelta):
-        return str(value)
-    return _scalar_text(value) if isinstance(value, str) else value
-
-
-def _text(value: Any) -> str:
-    if value is None or isinstance(value, float | bool | dict | list):
-        return ""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return _scalar_text(str(value))
-
-
-def _scalar_text(text: str) -> str:
-    """Without lone surrogates, which JSON can hold and no file can."""
+        names = settings.extra
+    chosen = {name: row.get(name) for name in names}
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text
-
-
-Fields = dict[str, Any] | None  # of a row; None: broken
+        return canonical_json(chosen) if chosen else ""
+    except BrokenValue:
+        for name in chosen:
+            _value(row, name, canonical_json)  # names the column
+        raise
 
 
 def _rows(path: str, settings: TableSource) -> Iterator[Fields]:
     kind = _format(path, settings)
     if kind == "parquet":
-        yield from _parquet_rows(path, settings)
-        return
-    readers: dict[str, Callable[[str, TableSource, io.TextIOBase], Iterator[Fields]]] = {
-        "csv": _csv_rows, "tsv": _csv_rows, "jsonl": _json_rows, "txt": _list_rows
-    }  # fmt: skip
-    with storage.open_for_reading(path) as file:
-        try:
-            yield from readers[kind](path, settings, _text_file(file))
-        except (EOFError, OSError, zlib.error, zstandard.ZstdError) as error:
-            raise TableError(f"{path}: the file is broken or cut off ({error}); get it again") from error
-        except csv.Error as error:
-            raise TableError(f"{path}: {error}; is collect.tables.format right, and every quote closed?") from error
+        return _parquet_rows(path, settings)
+    separator = settings.separator or ("\t" if kind == "tsv" else ",")
+    quote = ('"' if kind == "csv" else None) if settings.quote == "auto" else settings.quote
+    style = TextStyle(separator, quote, settings.columns, settings.encoding, settings.url)
+    is_json = kind == "jsonl"
+
+    def check(names: Sequence[str]) -> None:
+        _check_columns(path, settings, names, "" if is_json else separator, sparse=is_json)
+
+    return text_rows(path, kind, style, check)
 
 
-def _format(path: str, settings: TableSource) -> Format:
+def _format(path: str, settings: TableSource) -> Any:
     kind = settings.format if settings.format != "auto" else _format_by_name(path)
+    if kind is None and re.search(r"\.(tgz|tar(\.\w+)?)$", path.lower()):
+        raise TableError(f"{path}: this is {A_TAR}")
     if kind is None:
         raise TableError(f"{path}: unknown ending; set collect.tables.format to csv, tsv, jsonl, parquet or txt")
     return kind
@@ -182,97 +192,42 @@ def _format(path: str, settings: TableSource) -> Format:
 
 def _format_by_name(path: str) -> Format | None:
     name = path.lower()
-    for ending in _PACKED:
+    for ending in PACKED_ENDINGS:
         name = name.removesuffix(ending)
     return _ENDINGS.get(os.path.splitext(name)[1])
 
 
-def _text_file(file: BinaryIO) -> io.TextIOWrapper:
-    """The text of a plain, gzip or zstd file, whatever its name says; UTF-8 unless a byte order mark says UTF-16."""
-    plain = io.BufferedReader(_unpacked(file))
-    utf16 = plain.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff")
-    return io.TextIOWrapper(plain, "utf-16" if utf16 else "utf-8-sig", errors="replace", newline="")
-
-
-def _unpacked(file: BinaryIO) -> Any:
-    start = file.read(4)
-    file.seek(0)
-    if start.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=file)
-    if start == b"\x28\xb5\x2f\xfd":
-        return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-    return file
-
-
-def _csv_rows(path: str, settings: TableSource, text: io.TextIOBase) -> Iterator[Fields]:
-    csv.field_size_limit(MAX_FIELD_CHARACTERS)
-    separator = settings.separator or ("\t" if _format(path, settings) == "tsv" else ",")
-    reader = csv.reader(text, delimiter=separator)
-    names = settings.columns or [name.strip() for name in next(reader, [])]
-    if not names:
-        return
-    _check_columns(path, settings, names, separator)
-    for values in reader:
-        if values:  # an empty line is no row
-            yield dict(zip(names, values, strict=True)) if len(values) == len(names) else None
-
-
-def _json_rows(path: str, settings: TableSource, text: io.TextIOBase) -> Iterator[Fields]:
-    seen = False
-    for line in text:
-        if line.strip():
-            row = _json_row(line)
-            if row is not None and not seen:
-                seen = True
-                _check_columns(path, settings, list(row), sparse=True)
-            yield row
-
-
-def _json_row(line: str) -> Fields:
-    try:
-        row = json.loads(line, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
-
-
-def _list_rows(path: str, settings: TableSource, text: io.TextIOBase) -> Iterator[Fields]:
-    for line in text:
-        if line.strip():
-            yield {settings.url: line.strip()}
-
-
 def _parquet_rows(path: str, settings: TableSource) -> Iterator[Fields]:
+    if storage.size_bytes(path) == 0:
+        return  # what an interrupted writer leaves; `notes` says so
     with storage.open_for_reading(path) as file:
         try:
             table = pq.ParquetFile(file)
+            if table.metadata.num_rows == 0:
+                return
             schema = table.schema_arrow
             _check_columns(path, settings, schema.names)
             for name in _named(settings):
-                _check_type(path, name, schema.field(name).type)
+                _check_type(path, name, schema.field(name).type, may_be_list=name == settings.caption)
             columns = None if settings.extra == "all" else sorted({*_named(settings), *_carried(settings)})
             for batch in table.iter_batches(BATCH_ROWS, columns=columns):
-                yield from _plain_times(batch).to_pylist()
-        except (pa.ArrowException, OSError) as error:
+                yield from rows_of(batch)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise TableError(f"{path}: the Parquet file is broken or cut off ({error}); get it again") from error
 
 
-def _check_type(path: str, name: str, kind: pa.DataType) -> None:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary,
-            pa.types.is_large_binary, pa.types.is_null)  # fmt: skip
-    if not any(is_text(kind) for is_text in text):
+def _check_type(path: str, name: str, kind: pa.DataType, may_be_list: bool) -> None:
+    """Raises TableError for a column that holds no text in any row."""
+    types = pa.types
+    plain = kind
+    if types.is_dictionary(plain):
+        plain = plain.value_type
+    if may_be_list and (types.is_list(plain) or types.is_large_list(plain) or types.is_fixed_size_list(plain)):
+        plain = plain.value_type
+    text = (types.is_string, types.is_large_string, types.is_string_view, types.is_binary, types.is_large_binary,
+            types.is_binary_view, types.is_null)  # fmt: skip
+    if not any(is_text(plain) for is_text in text):
         raise TableError(f'{path}: column "{name}" holds {kind}; expected text')
-
-
-def _plain_times(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Times as text: Python's own hold no nanoseconds."""
-    for index, field in enumerate(batch.schema):
-        if pa.types.is_temporal(field.type):
-            plain = pa.int64() if pa.types.is_duration(field.type) else pa.string()
-            batch = batch.set_column(index, field.name, batch.column(index).cast(plain))
-    return batch
 
 
 def _named(settings: TableSource) -> list[str]:
@@ -300,8 +255,11 @@ def _check_columns(
         if name not in names:
             key = next((key for key, value in wanted.items() if value == name), "extra")
             raise TableError(_missing(path, key, name, names, separator))
-        if list(names).count(name) > 1:
-            raise TableError(f'{path}: there are {list(names).count(name)} columns "{name}"; rename all but one')
+    for name in names if settings.extra == "all" else required:
+        numbers = [str(number) for number, other in enumerate(names, 1) if other == name]
+        if len(numbers) > 1:
+            raise TableError(f'{path}: there are {len(numbers)} columns "{name}", number {" and ".join(numbers)}; '
+                             "rename all but one, or name the columns to keep in collect.tables.extra")  # fmt: skip
 
 
 def _missing(path: str, key: str, name: str, names: Sequence[str], separator: str) -> str:
@@ -316,12 +274,6 @@ def _missing(path: str, key: str, name: str, names: Sequence[str], separator: st
     if separator and any(n.lower().startswith(("http://", "https://")) for n in names):
         return f"{message}. The first line is a row: name the columns in collect.tables.columns"
     return f"{message}. Set collect.tables.{key}" + (" or null, if there is none" if key == "caption" else "")
-
-
-def _expectation(path: str, settings: TableSource) -> str:
-    if _format(path, settings) == "jsonl":
-        return "a JSON object a line"
-    return "as many values as there are columns"
 
 
 def count_table_rows(path: str, settings: TableSource) -> int:
