@@ -147,7 +147,7 @@ class PoliteWeb:
                 self.may_ask()
                 reply = await self._client.exchange(url, wanted, Allowed(turn, self.may_ask))
                 self.may_ask()
-                self._schedule.note_end(name, reply.status, reply.drop)
+                self._schedule.note_end(name, reply.status, reply.drop, turn)
             if not self._schedule.judge_answer(name, reply.status, reply.headers):
                 break
         assert reply is not None
