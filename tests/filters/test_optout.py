@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.optout import OPT_OUT_TOKENS, judge_headers, judge_meta, judge_tdm, parse_tdmrep, says_nofollow, tdm_reserved
+from filters.optout import (
+    OPT_OUT_TOKENS,
+    judge_headers,
+    judge_meta,
+    judge_tdm,
+    parse_tdmrep,
+    says_nofollow,
+    tdm_reserved,
+)
 from filters.reasons import Reason
 
 AGENTS = ("Pairmill", "CCBot", "GPTBot", "Google-Extended", "img2dataset")

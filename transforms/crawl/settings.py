@@ -37,6 +37,8 @@ class CrawlSource(CandidateSource):
     max_depth: int = Field(10, ge=0)  # clicks from a seed; sites are rarely deeper than 6
     tasks: int = Field(16, ge=1, le=10_000)  # a host belongs to one; never a function of the number of workers
     pages_per_part: int = Field(200, ge=1)  # the unit of resume: three minutes of one host at a page a second
+    parts_at_once: int = operational(8, ge=1)  # begun and not committed, in each task: slow hosts hold up no others
+    spool_bytes: int = operational(32 * 1024 * 1024, ge=1)  # of pages in memory until their parts are whole
     local_pauses_s: tuple[float, ...] = operational(LOCAL_PAUSES_S)
     # Guards against endless sites (calendars, sessions, filters); few real pages lie outside them.
     max_url_length: int = Field(1_024, ge=1)  # characters; sitemaps allow 2,048
