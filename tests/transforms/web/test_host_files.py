@@ -106,14 +106,14 @@ def test_a_process_that_is_killed_has_written_what_it_asked(tmp_path, monkeypatc
     monkeypatch.setattr(host_files, "WRITE_AFTER_S", 0.01)
 
     async def main():
-        async with RawServer({"/x": http(200, b"image")}) as server:
-            async with PoliteWeb(settings_for(server), host_files=HostFiles(DAY_S, str(tmp_path))) as web:
-                await web.ask("http://a.test/x")
-                for _ in range(500):
-                    rows = list(parquet.read_all(str(tmp_path / "hosts"), "*.parquet", HostFile))
-                    if len(rows) == 2:
-                        return rows
-                    await asyncio.sleep(0.01)
+        served, known = RawServer({"/x": http(200, b"image")}), HostFiles(DAY_S, str(tmp_path))
+        async with served as server, PoliteWeb(settings_for(server), host_files=known) as web:
+            await web.ask("http://a.test/x")
+            for _ in range(500):
+                rows = list(parquet.read_all(str(tmp_path / "hosts"), "*.parquet", HostFile))
+                if len(rows) == 2:
+                    return rows
+                await asyncio.sleep(0.01)
 
     assert [(row.origin, row.path) for row in asyncio.run(main())] == [("http://a.test", path) for path in OWN_FILES]
 
