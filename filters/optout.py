@@ -6,16 +6,18 @@ Sources: Google's robots meta tag specification, DeviantArt's `noai`, W3C TDMRep
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Any, NamedTuple
 
 from filters.reasons import Drop, Reason
 from filters.robots import escape_octets, matches
 
 OPT_OUT_TOKENS = frozenset({"noindex", "noimageindex", "noai", "noimageai", "noml", "none"})
+NOFOLLOW_TOKENS = frozenset({"nofollow", "none"})
 MAX_TDMREP_BYTES = 500 * 1024  # as for robots.txt: the protocol sets no limit
 EVERYBODY = "*"
 
+_KNOWN_TOKENS = OPT_OUT_TOKENS | NOFOLLOW_TOKENS
 _VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 _CLOCK_TIME = re.compile(r"\d\s*:\s*\d")
 _AGENT_END = re.compile(r"[/\s]")
@@ -44,15 +46,30 @@ def judge_headers(values: Sequence[str], agents: Iterable[str]) -> Drop | None:
 
 def judge_meta(pairs: Sequence[tuple[str, str]], agents: Iterable[str]) -> Drop | None:
     """The same for (name, content) of meta elements. Names other than `robots` and the agents' are passed over."""
+    for content, agent in _scoped(pairs, agents):
+        name = "robots" if agent == EVERYBODY else agent
+        drop = _judge([(content, agent)], agents, f"meta {name}")
+        if drop is not None:
+            return drop
+    return None
+
+
+def _scoped(metas: Iterable[tuple[str, str]], agents: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """(content, agent that it is for) of the meta elements that are named `robots` or as one of `agents`."""
     ours = _lower(agents)
-    for name, content in pairs:
+    for name, content in metas:
         name = name.strip().lower()
         if name == "robots" or name in ours:
-            agent = EVERYBODY if name == "robots" else name
-            drop = _judge([(content, agent)], ours, f"meta {name}")
-            if drop is not None:
-                return drop
-    return None
+            yield content, EVERYBODY if name == "robots" else name
+
+
+def says_nofollow(values: Iterable[str], metas: Iterable[tuple[str, str]], agents: Iterable[str]) -> bool:
+    """Whether a page asks one of `agents`, or everybody, not to follow its links.
+
+    `values` are its `X-Robots-Tag` values, `metas` the (name, content) of its meta elements.
+    """
+    scoped = [*((value, EVERYBODY) for value in values), *_scoped(metas, agents)]
+    return any(_said(scoped, agents, NOFOLLOW_TOKENS))
 
 
 def directives(value: str, agent: str = EVERYBODY) -> Iterator[Directive]:
@@ -66,15 +83,17 @@ def directives(value: str, agent: str = EVERYBODY) -> Iterator[Directive]:
             name, colon, rest = (piece.strip() for piece in rest.partition(":"))
         if colon and name in _VALUED:
             in_date = name == "unavailable_after"
-        elif colon or (in_date and not _has_opt_out(part)):
+            # The value, and what somebody wrote behind it without a comma: "max-image-preview:none; noai".
+            yield from (Directive(agent, token) for token in _tokens(rest)[1:] if token in _KNOWN_TOKENS)
+        elif colon or (in_date and not _KNOWN_TOKENS.intersection(_tokens(part))):
             continue  # the rest of a date that has commas in it
         else:
             in_date = False
-            yield from (Directive(agent, token) for token in _BETWEEN_TOKENS.split(name) if token)
+            yield from (Directive(agent, token) for token in _tokens(name))
 
 
-def _has_opt_out(part: str) -> bool:
-    return any(token in OPT_OUT_TOKENS for token in _BETWEEN_TOKENS.split(part))
+def _tokens(text: str) -> list[str]:
+    return [token for token in _BETWEEN_TOKENS.split(text) if token]
 
 
 def _product(agent: str) -> str:
@@ -83,13 +102,17 @@ def _product(agent: str) -> str:
 
 
 def _judge(values: Iterable[tuple[str, str]], agents: Iterable[str], where: str) -> Drop | None:
+    for agent, token in _said(values, agents, OPT_OUT_TOKENS):
+        whom = "" if agent == EVERYBODY else f"{agent}: "
+        return Drop(Reason.OPT_OUT, None, f"{whom}{token} in {where}")
+    return None
+
+
+def _said(values: Iterable[tuple[str, str]], agents: Iterable[str], tokens: Set[str]) -> Iterator[Directive]:
+    """Those of `tokens` that (value, scope) pairs say to one of `agents` or to everybody."""
     ours = _lower(agents) | {EVERYBODY}
     for value, scope in values:
-        for agent, token in directives(value, scope):
-            if token in OPT_OUT_TOKENS and agent in ours:
-                whom = "" if agent == EVERYBODY else f"{agent}: "
-                return Drop(Reason.OPT_OUT, None, f"{whom}{token} in {where}")
-    return None
+        yield from (said for said in directives(value, scope) if said.token in tokens and said.agent in ours)
 
 
 def _lower(agents: Iterable[str]) -> frozenset[str]:

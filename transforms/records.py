@@ -221,6 +221,19 @@ class CrawlTarget(NamedTuple):
     part: int
 
 
+class HostFile(NamedTuple):
+    """What a host's robots.txt or tdmrep.json said: one row of `hosts/`."""
+
+    origin: str  # scheme, host and port
+    path: str  # of the file
+    asked_s: float  # since the epoch
+    body: bytes  # empty where there is none to be read
+    reason: str  # why it could not be had, "" where the answer is one
+    value: float | None
+    detail: str
+    times_again: int = 0  # how often `retry` and `refresh` had been called
+
+
 class CrawlPage(NamedTuple):
     """What became of a page: one row of `pages/<round>-<task>-<part>.parquet`."""
 

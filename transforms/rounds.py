@@ -37,6 +37,13 @@ def read_request(run: str, round_: int) -> Request | None:
     return Request(said["kind"], tuple(said["reasons"]))
 
 
+def times_again(run: str) -> int:
+    """How often somebody has asked that pages or images are asked for again."""
+    passes = storage.list_names(run_dir.folder(run, run_dir.PAGES, run_dir.RETRIES), "*.json")
+    requests = [read_request(run, round_) for round_ in rounds_of(run)]
+    return len(passes) + sum(request is not None and request.kind in ("retry", "refresh") for request in requests)
+
+
 def publish_request(run: str, round_: int, request: Request) -> None:
     storage.publish(run_dir.request(run, round_), json.dumps(request._asdict()).encode(), keep_first=True)
 

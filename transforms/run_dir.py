@@ -5,6 +5,7 @@
     pages/     plan/…  retries/…  STEM.parquet  STEM-….warc.gz        a crawl
     candidates/ part-….parquet  pages-….parquet  rejects/ part-….parquet
     images/    plan/…  pages/…  rounds/…  STEM.parquet  STEM-….tar  STEM.log.parquet
+    hosts/     TASK-of-TASKS-….parquet           robots.txt and tdmrep.json
     scores/STEM.parquet   selection/NAME/STEM.parquet   shards/NAME/…   logs/
     report.NAME.html  stats.NAME.json  of each selection; report.html  stats.json  of the newest
 
@@ -19,6 +20,7 @@ MANIFEST, LOGS = "manifest", "logs"
 PAGES, CANDIDATES, REJECTS, IMAGES, SCORES, SELECTION, SHARDS = (
     "pages", "candidates", "rejects", "images", "scores", "selection", "shards",
 )  # fmt: skip
+HOSTS = "hosts"
 PLAN, ROUNDS, RETRIES = "plan", "rounds", "retries"
 
 
@@ -84,6 +86,17 @@ def fetch_plan(run: str, round_: int, task: int) -> str:
 def page_rules(run: str, round_: int, task: int) -> str:
     """What the hosts of pages said to a task, of images on the hosts of other tasks."""
     return storage.join(run, IMAGES, PAGES, f"{stem_of(round_, task)}.parquet")
+
+
+def host_files(run: str, task: int, tasks: int, attempt: str) -> str:
+    """What robots.txt and tdmrep.json said to an attempt at one of `tasks` tasks."""
+    return storage.join(run, HOSTS, f"{task:05d}-of-{tasks:05d}-{attempt}.parquet")
+
+
+def owner_of_host_files(name: str) -> tuple[int, int]:
+    """(task, tasks) that a file of `hosts/` is of."""
+    task, _, tasks, _ = name.split("-")
+    return int(task), int(tasks)
 
 
 def image_rows(run: str, stem: str) -> str:

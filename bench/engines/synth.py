@@ -17,12 +17,13 @@ from filters.url import uid_of
 from pipeline.manifest import Manifests, Stamp
 from transforms.collect.settings import CollectSettings
 from transforms.collect.transform import collect_steps
-from transforms.fetch.commit import Memory, Spool, commit_part
+from transforms.fetch.commit import commit_part
 from transforms.fetch.plan import plan_rows, unplanned
 from transforms.formats import parquet
 from transforms.formats.warc import WarcWriter, read_warc
 from transforms.records import Candidate, Caption, Image, PlanRow, Score, Source
 from transforms.run_dir import stem_of
+from transforms.spool import Memory, Spool
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 TEXT = (

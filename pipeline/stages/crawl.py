@@ -99,7 +99,7 @@ def in_turn(hosts: dict[str, list[str]]) -> Iterator[str]:
 def crawl_round(c: Context, source: CrawlSource, round_: int, tasks: list[int]) -> None:
     pages = pages_planned(c.run, round_)
     c.progress.stage(f"crawl, round {round_}", pages, "pages", lambda: pages_done(c.run, round_))
-    transform = CrawlRound(c.run, round_, c.settings.web, c.settings.collect.html, source.local_pauses_s)
+    transform = CrawlRound(c.run, round_, source, c.settings.web, c.settings.collect.html)
     c.engine.run(lambda p: p | "Tasks" >> beam.Create(tasks) | transform, "crawl", c.progress.say, len(tasks))
 
 

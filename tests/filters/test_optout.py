@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.optout import OPT_OUT_TOKENS, judge_headers, judge_meta, judge_tdm, parse_tdmrep, tdm_reserved
+from filters.optout import (
+    OPT_OUT_TOKENS,
+    judge_headers,
+    judge_meta,
+    judge_tdm,
+    parse_tdmrep,
+    says_nofollow,
+    tdm_reserved,
+)
 from filters.reasons import Reason
 
 AGENTS = ("Pairmill", "CCBot", "GPTBot", "Google-Extended", "img2dataset")
@@ -48,6 +56,10 @@ HEADERS = [
     (["max-snippet: -1, max-video-preview:0, max-image-preview:standard"], False),
     (["googlebot: max-snippet: 10, noai"], False),
     (["noai noimageai"], True),
+    (["nofollow; noai"], True),
+    (["max-image-preview:large; noai"], True),
+    (["max-image-preview: none; max-snippet: -1"], False),
+    (["unavailable_after: 25 Jun 2030 15:00:00 PST; noindex"], True),
     (["noaix, xnoai"], False),
 ]
 
@@ -75,11 +87,41 @@ def test_the_detail_names_token_agent_and_place():
         ([("description", "noindex")], False),
         ([("robots", "index,follow"), ("robots", "noml")], True),
         ([("robots", "max-image-preview:none")], False),
+        ([("robots", "max-image-preview:large;noai")], True),
+        ([("description", "pairmill: noai")], False),
         ([], False),
     ],
 )
 def test_meta(pairs, dropped):
     assert (judge_meta(pairs, AGENTS) is not None) is dropped
+
+
+@pytest.mark.parametrize(
+    ("values", "metas", "says"),
+    [
+        ([], [("robots", "nofollow")], True),
+        ([], [("robots", "noindex, NoFollow")], True),
+        ([], [("robots", "index;nofollow")], True),
+        ([], [("robots", "noarchive nofollow")], True),
+        ([], [("ROBOTS", "none")], True),
+        ([], [("Pairmill", "nofollow")], True),
+        ([], [("gptbot", "noarchive; nofollow")], True),
+        ([], [("robots", "gptbot: nofollow")], True),
+        ([], [("robots", "max-snippet:-1; nofollow")], True),
+        ([], [("robots", "unavailable_after: Sat, Jun 25, 2030 15:00:00, nofollow")], True),
+        ([], [("googlebot", "nofollow")], False),
+        ([], [("description", "pairmill: nofollow")], False),
+        ([], [("robots", "follow, max-image-preview:none, noindex")], False),
+        (["nofollow"], [], True),
+        (["noimageindex; nofollow"], [], True),
+        (["all", "PAIRMILL: none"], [], True),
+        (["otherbot: nofollow"], [("robots", "all")], False),
+        (["noindex, noai"], [], False),
+        ([], [], False),
+    ],
+)
+def test_nofollow(values, metas, says):
+    assert says_nofollow(values, metas, AGENTS) is says
 
 
 @given(st.text(max_size=80))

@@ -61,6 +61,7 @@ def example_of(record: type):
         r.Stored: r.Stored(one.uid, one.source),
         r.PlanRow: r.PlanRow(3, one, "robots", None, "page on p.example: Pairmill: Disallow: /", None),
         r.RowNumber: r.RowNumber(7),
+        r.HostFile: r.HostFile("http://p.example", "/robots.txt", 1.5, b"User-agent: *", "", None, "", 1),
         r.PageRule: r.PageRule("http://p.example/a", "robots", None, "Pairmill: Disallow: /"),
         r.CrawlTarget: r.CrawlTarget("http://p/", 0),
         r.CrawlPage: r.CrawlPage("http://p/", None, "timeout", None, "", ("http://q/",), "", ""),

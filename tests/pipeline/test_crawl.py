@@ -1,5 +1,9 @@
-"""A crawl in rounds over a real server: budgets by sort order, parts that are never asked twice, rounds that go on."""
+"""A crawl in rounds over a real server: budgets by turns and sort order, parts that are never asked twice, rounds that go on."""
 
+import asyncio
+import threading
+import tracemalloc
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -94,6 +98,92 @@ def test_every_page_is_asked_once_in_rounds(site, tmp_path):
     assert rounds == {"0000", "0001", "0002", "0003"}  # the last one has the second page of 1/2
 
 
+def own_files(server: RawServer) -> Counter[tuple[str, str]]:
+    found = ((request.host, request.path) for request in server.log)
+    return Counter((host, path) for host, path in found if path.endswith(("/robots.txt", "/tdmrep.json")))
+
+
+def test_a_hosts_own_files_are_asked_once_for_all_rounds_and_passes(site, tmp_path):
+    run_crawl(tmp_path, site)
+    once = {(f"{host}.test", path): 1 for host in "ab" for path in ("/robots.txt", "/.well-known/tdmrep.json")}
+    assert own_files(site) == once
+    publish_retry(str(tmp_path), Retry(rounds_planned(str(tmp_path)), (), "digest"))
+    run_crawl(tmp_path, site)
+    assert own_files(site) == once
+
+
+def test_a_crawl_that_went_on_after_a_kill_knows_what_it_was_told(site, tmp_path):
+    """As after a kill in the first round: no part is committed, what hosts said was written."""
+    run_crawl(tmp_path, site, max_depth=0)
+    for path in (tmp_path / "pages").glob("0000-*"):
+        path.unlink()
+    run_crawl(tmp_path, site, max_depth=0)
+    assert set(own_files(site).values()) == {1}
+    assert asked(site).count("http://a.test/") == 2
+
+
+@pytest.mark.parametrize("page_of_all", [
+    http(200, b'<a href="/2">x</a>', HTML, "X-Robots-Tag: noarchive; nofollow"),
+    http(200, b'<a href="/2">x</a>', HTML, "x-robots-tag: otherbot: all, gptbot: none"),
+    http(200, b'<meta name=pairmill content="nofollow"><a href="/2">x</a>', HTML),
+    http(200, b'<meta name=robots content="index; nofollow"><a href="/2">x</a>', HTML),
+])  # fmt: skip
+def test_who_asks_not_to_be_followed_is_not(tmp_path, page_of_all):
+    with serving({"a.test/": page_of_all}) as server:
+        run_crawl(tmp_path, server, seeds=["http://a.test/"])
+    assert asked(server) == ["http://a.test/"]
+    assert seen(tmp_path)["http://a.test/"].reason == ""
+
+
+def test_others_are_not_meant_by_a_nofollow_for_one_of_them(tmp_path):
+    body = b'<meta name=googlebot content="nofollow"><a href="/2">x</a>'
+    with serving({"a.test/": http(200, body, HTML, "X-Robots-Tag: otherbot: nofollow")}) as server:
+        run_crawl(tmp_path, server, seeds=["http://a.test/"])
+    assert asked(server) == ["http://a.test/", "http://a.test/2"]
+
+
+def test_a_budget_is_shared_by_the_hosts(tmp_path):
+    many = page(*(f"/{n}" for n in range(200)))
+    with serving({"a.test/": many, "b.test/": many}) as server:
+        run_crawl(tmp_path, server, max_pages=50, pages_per_part=20)
+    assert Counter(url.split("/")[2] for url in seen(tmp_path)) == {"a.test": 25, "b.test": 25}
+
+
+def test_pages_that_hang_do_not_hold_up_the_parts_behind_them(tmp_path):
+    """The first three answer when the last has been asked for, some parts behind them."""
+    last = threading.Event()
+
+    async def hanging_page(request, writer):
+        while not last.is_set():
+            await asyncio.sleep(0.01)
+        writer.write(page())
+
+    async def last_page(request, writer):
+        last.set()
+        writer.write(page())
+
+    routes = {"h5.test/": last_page} | {f"h{n}.test/": hanging_page if n < 3 else page() for n in range(5)}
+    with serving(routes) as server:
+        seeds = [f"http://h{n}.test/" for n in range(6)]
+        run_crawl(tmp_path, server, seeds=seeds, tasks=1, pages_per_part=1, max_depth=0)
+    assert {page.reason for page in seen(tmp_path).values()} == {""}
+
+
+def test_pages_of_a_part_do_not_stand_in_memory(tmp_path):
+    """Thirty pages of 2 MB in one part. Decoding and parsing one of them takes some times its size."""
+    large = http(200, b"<p>" + b" " * 2_000_000, HTML)
+    with serving({f"a.test/{n}": large for n in range(30)}) as server:
+        seeds = [f"http://a.test/{n}" for n in range(30)]
+        tracemalloc.start()
+        try:
+            run_crawl(tmp_path, server, seeds=seeds, pages_per_part=200, max_depth=0, spool_bytes=1_000_000)
+            peak_bytes = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert {page.reason for page in seen(tmp_path).values()} == {""}
+    assert peak_bytes < 45_000_000
+
+
 def test_a_finished_crawl_asks_nothing(site, tmp_path):
     run_crawl(tmp_path, site)
     before, names = len(site.log), committed_names(str(tmp_path / "pages"))
@@ -129,11 +219,11 @@ def test_a_frontier_that_was_half_written_is_written_again(site, tmp_path):
 
 @pytest.mark.parametrize(("changes", "expected"), [
     ({"max_depth": 0}, {"http://a.test/", "http://b.test/"}),
-    ({"max_pages": 4}, {"http://a.test/", "http://b.test/", "http://a.test/1", "http://a.test/2"}),
+    ({"max_pages": 4}, {"http://a.test/", "http://b.test/", "http://a.test/1", "http://b.test/private/x"}),
     ({"max_pages_per_host": 2, "max_depth": 1}, {"http://a.test/", "http://a.test/1", "http://b.test/", "http://b.test/private/x"}),
     ({"exclude": ["a.test/1", "/9", "private"]}, {"http://a.test/", "http://a.test/2", "http://a.test/2/1", "http://b.test/", "http://b.test/x"}),
 ])  # fmt: skip
-def test_budgets_cut_by_sort_order(site, tmp_path, changes, expected):
+def test_budgets_go_to_hosts_in_turn_and_cut_by_sort_order(site, tmp_path, changes, expected):
     run_crawl(tmp_path, site, **changes)
     assert set(seen(tmp_path)) == expected
 

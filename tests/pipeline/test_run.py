@@ -19,7 +19,7 @@ from pipeline.stages.collect import stamp as collect_stamp
 from pipeline.stages.fetch import check_guards
 from pipeline.ui.progress import Progress
 from transforms import storage
-from transforms.fetch.commit import Memory, Spool
+from transforms.spool import Memory, Spool
 
 WHOLE = (0, 1)
 

@@ -1,4 +1,5 @@
-"""Which pages a crawl asks next. Blind to the order in which anything arrived: budgets cut by sort order.
+"""Which pages a crawl asks next. Blind to the order in which anything arrived: budgets go to hosts in turn, and cut
+each host's pages by sort order.
 
 Pure.
 """
@@ -6,6 +7,7 @@ Pure.
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable
+from heapq import nsmallest
 from typing import NamedTuple
 
 from filters.url import host_of, in_domain
@@ -70,7 +72,26 @@ def is_trap(url: str, settings: CrawlSource) -> bool:
         return True
     if query and len(re.split("[&;]", query)) > settings.max_query_parameters:
         return True
-    return max(Counter(segments).values(), default=0) > settings.max_repeated_segments
+    return _leads_into_itself(segments, settings.max_repeated_segments)
+
+
+def _leads_into_itself(segments: list[str], most: int) -> bool:
+    """Whether segments follow themselves more than `most` times in a row, as in /a/b/a/b/a/b: each visit adds a round.
+
+    Heritrix's PathologicalPathDecideRule, with two bounds of twice as many: one number may stand there so often, as
+    dates and posts do in /11/11/11/11; and where several broken links mix (/a/b/a/a/b/b/a), one name all in all.
+    """
+    names = Counter(segment for segment in segments if not segment.isdigit())
+    if max(names.values(), default=0) > 2 * most:
+        return True
+    for length in range(1, len(segments) // (most + 1) + 1):
+        run = 0  # segments in a row that are the ones `length` before
+        for index in range(length, len(segments)):
+            run = run + 1 if segments[index] == segments[index - length] else 0
+            one_number = segments[index].isdigit() and len(set(segments[index - length : index])) == 1
+            if run >= (2 * most if one_number else most) * length:
+                return True
+    return False
 
 
 def _is_no_page(url: str) -> bool:
@@ -94,8 +115,9 @@ def next_frontier(
 ) -> list[str]:
     """The pages of the next round, sorted: a function of the two sets, whatever their order.
 
-    `known` (best a set) are the urls of all former rounds. Where a budget is smaller than what was found, the first
-    urls in sort order are asked and the others are not part of the crawl.
+    `known` (best a set) are the urls of all former rounds. Where a budget is smaller than what was found, hosts have
+    their turns: who had fewer pages so far comes first, each host's urls in sort order; the others are not part of
+    the crawl.
     """
     scope = scope_of(seeds)
     found = {url for url in links if url not in known and in_scope(url, settings, scope)}
@@ -103,13 +125,11 @@ def next_frontier(
 
 
 def _within_budgets(found: Iterable[str], asked: Counter[str], settings: CrawlSource) -> list[str]:
-    left = settings.max_pages - asked.total()
-    chosen: list[str] = []
+    left = max(0, settings.max_pages - asked.total())
+    turns: list[tuple[int, str]] = []
     for url in sorted(found):
-        if len(chosen) >= left:
-            break
         host = host_of(url)
         if asked[host] < settings.max_pages_per_host:
             asked[host] += 1
-            chosen.append(url)
-    return chosen
+            turns.append((asked[host], url))  # the n-th page of a host has the n-th turn
+    return sorted(url for _, url in nsmallest(left, turns))

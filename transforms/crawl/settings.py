@@ -31,18 +31,21 @@ class CrawlSource(CandidateSource):
     scope: Literal["host", "domain", "prefix", "any"] = "host"  # of the seeds; "domain": and their subdomains
     include: list[str] = Field([])  # regular expressions; a url must match one, where there are any
     exclude: list[str] = Field([])  # regular expressions; a url that matches one is left out
-    max_pages: int = Field(10_000, ge=1)  # of the whole crawl: some 3 hours of one host at a page a second
+    # Of the whole crawl, hosts in turn: some 3 hours of one host at a page a second.
+    max_pages: int = Field(10_000, ge=1)
     max_pages_per_host: int = Field(10_000, ge=1)  # beyond them a host's links are left out
     max_depth: int = Field(10, ge=0)  # clicks from a seed; sites are rarely deeper than 6
     tasks: int = Field(16, ge=1, le=10_000)  # a host belongs to one; never a function of the number of workers
     pages_per_part: int = Field(200, ge=1)  # the unit of resume: three minutes of one host at a page a second
+    parts_at_once: int = operational(8, ge=1)  # begun and not committed, in each task: slow hosts hold up no others
+    spool_bytes: int = operational(32 * 1024 * 1024, ge=1)  # of pages in memory until their parts are whole
     # Before the 2nd, 3rd, … try of a part that failed for a reason of this machine.
     local_pauses_s: tuple[float, ...] = operational(LOCAL_PAUSES_S)
     # Guards against endless sites (calendars, sessions, filters); few real pages lie outside them.
     max_url_length: int = Field(1_024, ge=1)  # characters; sitemaps allow 2,048
     max_query_parameters: int = Field(4, ge=0)  # in a link; filters of shops combine more
     max_path_depth: int = Field(16, ge=1)  # segments
-    max_repeated_segments: int = Field(2, ge=1)  # /a/b/a/b/a/b is a link that leads into itself
+    max_repeated_segments: int = Field(2, ge=1)  # in a row: /a/b/a/b/a/b is a link that leads into itself
 
     @field_validator("include", "exclude")
     @classmethod

@@ -4,11 +4,8 @@ The tar's name carries its digest, the Parquet names its tar and is published la
 at one part cannot mix, because the first Parquet that appears stays, and it names its own tar.
 """
 
-import tempfile
 from collections.abc import Sequence
 from functools import partial
-from types import TracebackType
-from typing import BinaryIO
 
 import msgspec
 
@@ -16,59 +13,7 @@ from transforms import storage
 from transforms.formats import parquet
 from transforms.formats.tar import TarWriter
 from transforms.records import FetchLog, Image
-
-
-class Memory:
-    """What several spools may hold together."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self.left_bytes = limit_bytes
-
-
-class Spool:
-    """Encoded images of one part, as they arrive: in memory while there is some left, else in a temporary file."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-        self._held: dict[bytes, bytes] = {}
-        self._file: BinaryIO | None = None
-        self._places: dict[bytes, tuple[int, int]] = {}
-        self._end = 0
-
-    def __enter__(self) -> "Spool":
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._memory.left_bytes += sum(map(len, self._held.values()))
-        self._held.clear()
-        if self._file is not None:
-            with storage.scratch_errors():
-                self._file.close()
-
-    def put(self, uid: bytes, data: bytes) -> None:
-        """Raises StorageError where the disk is full."""
-        if len(data) <= self._memory.left_bytes:
-            self._memory.left_bytes -= len(data)
-            self._held[uid] = data
-        else:
-            self._write(uid, data)
-
-    def _write(self, uid: bytes, data: bytes) -> None:
-        with storage.scratch_errors():
-            if self._file is None:
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
-            self._file.write(data)
-        self._places[uid] = (self._end, len(data))
-        self._end += len(data)
-
-    def get(self, uid: bytes) -> bytes:
-        """All is put before anything is got."""
-        if uid in self._held:
-            return self._held[uid]
-        assert self._file is not None
-        offset, length = self._places[uid]
-        self._file.seek(offset)
-        return self._file.read(length)
+from transforms.spool import Spool
 
 
 def is_committed(folder: str, stem: str) -> bool:

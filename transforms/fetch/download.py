@@ -10,7 +10,6 @@ from transforms import storage
 from transforms.coordination.error_boundary import ErrorBoundary
 from transforms.fetch.adopted import read_sample, with_facts
 from transforms.fetch.again import conditions, previous_image, was_redirected_away
-from transforms.fetch.commit import Spool
 from transforms.fetch.pages import page_of
 from transforms.fetch.plan import start_of
 from transforms.fetch.rows import Fetched, failed_elsewhere, fetched_row, refreshed
@@ -18,6 +17,7 @@ from transforms.formats.warc import read_stored
 from transforms.image.pool import DecodeQueue
 from transforms.image.process import Processed
 from transforms.records import FAILED, SAMPLE, Candidate, PlanRow
+from transforms.spool import Spool
 from transforms.web.client import Answer, no_answer
 from transforms.web.polite import PoliteWeb
 

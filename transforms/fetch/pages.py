@@ -7,11 +7,12 @@ from itertools import groupby
 from filters.reasons import Drop
 from filters.url import host_of
 from transforms import run_dir, storage
-from transforms.coordination.lease import while_held
+from transforms.coordination.lease import Lease, while_held
 from transforms.fetch.plan import LEASES
 from transforms.formats import parquet
 from transforms.partition import task_of
 from transforms.records import Candidate, PageRule, PlanRow
+from transforms.web.host_files import HostFiles
 from transforms.web.loop import run_async
 from transforms.web.polite import PoliteWeb
 from transforms.web.settings import WebSettings
@@ -39,13 +40,22 @@ def other_owner(candidate: Candidate, tasks: int, web: WebSettings) -> int | Non
     return None if owner == task_of(host_of(candidate.url), tasks) else owner
 
 
-def judge_pages(task: int, rows: Iterable[PlanRow], run: str, round_: int, web: WebSettings) -> Iterator[PlanRow]:
-    """Rows with their page's verdict. `rows` are read twice. Raises StorageError, LeaseLost."""
+def judge_pages(
+    task: int, rows: Iterable[PlanRow], run: str, round_: int, web: WebSettings, tasks: int
+) -> Iterator[PlanRow]:
+    """Rows with the verdict of their page's host, asked by its owner: one of `tasks` tasks.
+
+    `rows` are read twice. Raises StorageError, LeaseLost.
+    """
     path = run_dir.page_rules(run, round_, task)
     if not storage.exists(path):
         urls = {page_of(row.candidate) for row in rows}
-        rules = while_held(run, f"{LEASES}pages-{run_dir.stem_of(round_, task)}", web.lease_s,
-                           lambda lease: run_async(ask_pages(urls, web, lease.check)))  # fmt: skip
+
+        def attempt(lease: Lease) -> list[PageRule]:
+            host_files = HostFiles(web.robots.max_age_s, run, task, tasks)
+            return run_async(ask_pages(urls, web, host_files, lease.check))
+
+        rules = while_held(run, f"{LEASES}pages-{run_dir.stem_of(round_, task)}", web.lease_s, attempt)
         parquet.write_rows(path, PageRule, rules, keep_first=True)
     known = {rule.page_url: rule for rule in parquet.read_rows(path, PageRule)}
     for row in rows:
@@ -53,10 +63,12 @@ def judge_pages(task: int, rows: Iterable[PlanRow], run: str, round_: int, web: 
         yield row._replace(page_reason=rule.reason, page_value=rule.value, page_detail=rule.detail)
 
 
-async def ask_pages(urls: Iterable[str], web: WebSettings, may_ask: Callable[[], object]) -> list[PageRule]:
+async def ask_pages(
+    urls: Iterable[str], web: WebSettings, host_files: HostFiles, may_ask: Callable[[], object]
+) -> list[PageRule]:
     """What the rules of each page's host say of it, in the order of the urls."""
     gate = asyncio.Semaphore(AT_ONCE)
-    async with PoliteWeb(web, may_ask=may_ask) as polite:
+    async with PoliteWeb(web, may_ask=may_ask, host_files=host_files) as polite:
 
         async def ask_host(pages: list[str]) -> list[PageRule]:
             async with gate:

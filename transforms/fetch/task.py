@@ -7,7 +7,7 @@ from itertools import groupby
 from transforms import run_dir
 from transforms.coordination.lease import Lease
 from transforms.fetch.again import previous_image
-from transforms.fetch.commit import Memory, Spool, commit_part, is_committed
+from transforms.fetch.commit import commit_part, is_committed
 from transforms.fetch.download import Fetcher
 from transforms.fetch.rows import Fetched, is_ours, unchanged
 from transforms.fetch.settings import FetchSettings
@@ -15,6 +15,8 @@ from transforms.formats import parquet
 from transforms.image.pool import DecodeQueue, shared_pool
 from transforms.partition import task_of
 from transforms.records import PlanRow
+from transforms.spool import Memory, Spool
+from transforms.web.host_files import HostFiles
 from transforms.web.parts import THREADS, LocalFailure, Part, PartsRun, TaskResult
 from transforms.web.polite import PoliteWeb
 from transforms.web.settings import WebSettings
@@ -43,7 +45,10 @@ async def fetch_task(
     decoders = DecodeQueue(shared_pool(fetch.decoders, fetch.image.model_dump_json()))
     with ThreadPoolExecutor(THREADS) as threads:
         may_ask = lease.check if lease else None
-        async with PoliteWeb(web, may_ask=may_ask, ready=decoders.room, owns=partial(owns, task, tasks)) as polite:
+        known = HostFiles(web.robots.max_age_s, run, task, tasks)
+        async with PoliteWeb(
+            web, may_ask=may_ask, ready=decoders.room, owns=partial(owns, task, tasks), host_files=known
+        ) as polite:
             if lease is not None:
                 lease.busy = lambda: polite.in_flight
             fetcher = Fetcher(run, polite, decoders, threads)

@@ -52,7 +52,7 @@ class PlanFetch(beam.PTransform):
             | "Owner of the page" >> beam.FlatMap(by_page, self.tasks, self.web).with_output_types(tuple[int, PlanRow])
             | "One list a page's owner" >> beam.GroupByKey()
             | "Ask the pages' hosts"
-            >> beam.FlatMapTuple(partial(judge_pages, run=self.run, round_=self.round, web=self.web))
+            >> beam.FlatMapTuple(partial(judge_pages, run=self.run, round_=self.round, web=self.web, tasks=self.tasks))
             .with_output_types(PlanRow)
         )  # fmt: skip
         unasked = rows | "Not asked yet" >> beam.Filter(is_plain, self.tasks, self.web).with_output_types(PlanRow)

@@ -8,6 +8,7 @@ from pydantic import Field
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from filters.caption import normalise_caption
+from filters.optout import says_nofollow
 from filters.rules import Rules
 from filters.url import normalise_url
 from transforms.html.dom_context import Surroundings, surroundings
@@ -77,7 +78,7 @@ def read_page(html: str, page_url: str, settings: HtmlSettings) -> Page:
         url=page_url,
         base_url=base or "",
         metas=metas,
-        links=() if _says_nofollow(metas) else _links(tree, base),
+        links=() if says_nofollow((), metas, ()) else _links(tree, base),
         images=tuple(images),
         title=clean_text(title.text(deep=True)) if title is not None else "",
         language_hint=_language(tree),
@@ -121,11 +122,6 @@ def _metas(tree: LexborHTMLParser) -> tuple[tuple[str, str], ...]:
         if name:
             found.append((name.strip().lower(), (attributes.get("content") or "").strip()))
     return tuple(found)
-
-
-def _says_nofollow(metas: tuple[tuple[str, str], ...]) -> bool:
-    words = {w.strip().lower() for name, content in metas if name == "robots" for w in content.split(",")}
-    return bool(words & {"nofollow", "none"})
 
 
 def _language(tree: LexborHTMLParser) -> str:

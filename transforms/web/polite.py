@@ -16,6 +16,7 @@ from transforms.formats.http_headers import Headers, joined, values_of
 from transforms.web.address import Resolver
 from transforms.web.client import Answer, Client, Reply, Wanted, answer_of, follow
 from transforms.web.dns import Lookup
+from transforms.web.host_files import HostFiles
 from transforms.web.robots_cache import RobotsCache, TdmCache
 from transforms.web.schedule import Schedule, Turn
 from transforms.web.settings import Kind, Pace, WebSettings
@@ -38,7 +39,7 @@ class PoliteWeb:
     connection is ready; it raises where another attempt owns them now. The first request to a host keeps the distance
     from what an earlier process may have asked. `ready` is awaited before each request: bodies that nobody has time
     for are not asked for. `owns` says which hosts are this instance's: an image that redirects to another is handed
-    over.
+    over. `host_files` remembers robots.txt and tdmrep.json beyond this instance.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class PoliteWeb:
         may_ask: Callable[[], object] | None = None,
         ready: Callable[[], Awaitable[object]] | None = None,
         owns: Callable[[str], bool] = lambda host: True,
+        host_files: HostFiles | None = None,
     ) -> None:
         self.settings = settings
         self.may_ask = may_ask or (lambda: None)
@@ -56,8 +58,9 @@ class PoliteWeb:
         user_agent = settings.user_agent(own_version or _installed_version())
         self._client = Client(settings, user_agent, Resolver(settings, look_up))
         self._schedule = Schedule(settings, follows=may_ask is not None, ready=ready)
-        self._robots = RobotsCache(self._ask_for_rules, settings)
-        self._tdm = TdmCache(self._ask_for_tdmrep, settings)
+        self._host_files = host_files or HostFiles(settings.robots.max_age_s)
+        self._robots = RobotsCache(self._ask_for_rules, settings, self._host_files)
+        self._tdm = TdmCache(self._ask_for_tdmrep, settings, self._host_files)
 
     @property
     def agents(self) -> tuple[str, ...]:
@@ -65,6 +68,7 @@ class PoliteWeb:
         return self.settings.agents
 
     async def __aenter__(self) -> "PoliteWeb":
+        await self._host_files.__aenter__()
         await self._client.__aenter__()
         return self
 
@@ -72,6 +76,7 @@ class PoliteWeb:
         await self._robots.close()
         await self._tdm.close()
         await self._client.__aexit__(kind, error, trace)
+        await self._host_files.__aexit__(kind, error, trace)
 
     @property
     def in_flight(self) -> int:
@@ -147,7 +152,7 @@ class PoliteWeb:
                 self.may_ask()
                 reply = await self._client.exchange(url, wanted, Allowed(turn, self.may_ask))
                 self.may_ask()
-                self._schedule.note_end(name, reply.status, reply.drop)
+                self._schedule.note_end(name, reply.status, reply.drop, turn)
             if not self._schedule.judge_answer(name, reply.status, reply.headers):
                 break
         assert reply is not None

@@ -67,6 +67,7 @@ class Host:
         self.first_s = now
         self.pace: Pace | None = None
         self.running = 0
+        self.connecting = 0  # of the running ones: begun without a distance to keep, and not sent yet
         self.latest: Turn | None = None  # the last that was sent
         self.hold_until_s = now
         self.refusals = 0  # answers 429 or 503 in a row
@@ -80,7 +81,7 @@ class Host:
 
     def wait_s(self, now: float, pace: Pace, gap_s: float) -> float | None:
         """Seconds until the next start, 0 for now, None for as long as the others take."""
-        if self.running >= pace.at_once:
+        if self.running >= pace.at_once or (gap_s and self.connecting):
             return None
         ready_s = self.hold_until_s
         clear_s = self.asked_s + gap_s if self.latest is None else self.latest.clear_s(gap_s)
@@ -96,10 +97,14 @@ class Turn:
 
     def __init__(self, host: Host, clock: Clock) -> None:
         self.drop: Drop | None = None
+        self.has_answer = False
+        self.is_refused = False  # the answer is a 429 or 503
+        self._is_counted = False
         self._host = host
         self._clock = clock
         self._begun_s = clock()
         self._holds_gate = True
+        self._is_connecting = False
         self._sent_s: float | None = None
         self._answered_s: float | None = None
 
@@ -109,27 +114,44 @@ class Turn:
         late = self._sent_s + 2 * gap_s
         return late if self._answered_s is None else min(late, self._answered_s + gap_s)
 
-    def begin(self) -> None:
+    def begin(self, gap_s: float) -> None:
         self._begun_s = self._clock()
+        if not gap_s:  # no distance to keep: the next one need not wait until this one is connected and sent
+            self._is_connecting = True
+            self._host.connecting += 1
+            self.open_gate()
 
     def sent(self) -> None:
         """The request is on its way: the next one may begin to wait."""
         if self._sent_s is None:
             self._sent_s = self._clock()
             self._host.latest = self
+            if self._is_connecting:
+                self._is_connecting = False
+                self._host.connecting -= 1
+                self._host.changed.set()
             self.open_gate()
 
     def answered(self) -> None:
-        """The host begins to answer."""
+        """The host begins to answer. That it is slow counts at once, that it is fast when it has said what it says."""
         if self._answered_s is None:
             self._answered_s = self._clock()
-            self._smooth(self._answered_s - self._begun_s)
+            self.has_answer = True
+            if self._latency_s() > self._host.latency_s:
+                self._smooth()
             self._host.changed.set()
 
     def finish(self) -> None:
-        """The request is over. One that was never sent counts as sent: an attempt to connect is one too."""
+        """The request is over. One that was never sent counts as sent: an attempt to connect is one too.
+
+        What came quickly and is no answer (a refused connection, a 429) says nothing of how fast the host serves.
+        """
         self.sent()
-        self.answered()
+        has_answer = self.has_answer and not self.is_refused
+        if self._answered_s is None:
+            self._answered_s = self._clock()
+        if has_answer or self._latency_s() > self._host.latency_s:
+            self._smooth()
         self.open_gate()
         self._host.changed.set()
 
@@ -138,9 +160,16 @@ class Turn:
             self._holds_gate = False
             self._host.gate.release()
 
-    def _smooth(self, latency_s: float) -> None:
-        old = self._host.latency_s
-        self._host.latency_s = latency_s if not old else old + _SMOOTHING * (latency_s - old)
+    def _latency_s(self) -> float:
+        assert self._answered_s is not None
+        return self._answered_s - self._begun_s
+
+    def _smooth(self) -> None:
+        """Each turn counts once."""
+        if not self._is_counted:
+            self._is_counted = True
+            old, new = self._host.latency_s, self._latency_s()
+            self._host.latency_s = new if not old else old + _SMOOTHING * (new - old)
 
 
 class Schedule:
@@ -173,11 +202,14 @@ class Schedule:
             if turn.drop is None:
                 await self._wait(host, host.tighten(pace))
                 turn.drop = self._judge_budget(host)
+            if turn.drop is not None:  # nothing is asked: no slot is taken, and nothing is learnt of the host
+                yield turn
+                return
             async with self._total:
                 if self._ready is not None:
                     await self._ready()
                 host.running += 1
-                turn.begin()
+                turn.begin(self._gap_s(host, host.tighten(pace)))
                 try:
                     yield turn
                 finally:
@@ -193,8 +225,9 @@ class Schedule:
             return Drop(Reason.HOST_BUDGET, self._settings.max_host_hours, "hours")
         return host.circuit.judge(self._clock())
 
-    def note_end(self, name: str, status: int | None, drop: Drop | None) -> None:
+    def note_end(self, name: str, status: int | None, drop: Drop | None, turn: Turn) -> None:
         """Note how a request ended, before its turn does: the next in line may need no turn."""
+        turn.is_refused = status in BACK_OFF
         self._host(name).circuit.note(status, drop, self._clock())
 
     def judge_answer(self, name: str, status: int | None, headers: Headers) -> bool:

@@ -48,7 +48,16 @@ def test_scope_is_measured_from_the_seeds(scope, inside, outside):
         ("/?a=1&b=2&c=3&d=4", True),
         ("/?a=1&b=2&c=3&d=4&e=5", False),
         ("/a/b/a/b/", True),
-        ("/a/b/a/b/a/", False),
+        ("/a/b/a/b/a/b/", False),
+        ("/x/a/b/a/b/a/b/y", False),
+        ("/img/img/img/", False),
+        ("/en/us/en/us/en", True),
+        ("/a/b/a/a/b/b/a/b/a", False),  # two broken links in turn
+        ("/11/11/11/post", True),
+        ("/2011/11/11/11", True),
+        ("/1/1/1/1/1/", False),
+        ("/2011/11/2011/11/2011/11/", False),
+        ("/blog/a/edit/b/edit/c/edit", True),
         ("/" + "/".join(map(str, range(16))), True),
         ("/" + "/".join(map(str, range(17))), False),
         ("/" + "x" * 1_100, False),
@@ -74,17 +83,36 @@ URLS = st.sampled_from([f"http://{host}.org/{i}" for host in "abc" for i in rang
 
 
 @given(st.sets(URLS), st.sets(URLS), st.integers(1, 20), st.integers(1, 8), st.randoms(use_true_random=False))
-def test_the_frontier_is_what_brute_force_cuts_by_sort_order(known, links, pages, per_host, shuffle):
+def test_the_frontier_is_what_brute_force_deals_out_in_turn(known, links, pages, per_host, shuffle):
     settings = CrawlSource(scope="any", max_pages=pages, max_pages_per_host=per_host)
-    expected = []
-    for url in sorted(links - known):
-        host = url[:12]
-        of_host = [u for u in [*known, *expected] if u.startswith(host)]
-        if len(known) + len(expected) < pages and len(of_host) < per_host:
-            expected.append(url)
+    chosen, left = set(known), links - known
+    while left and len(chosen) < pages:  # one page at a time, of the host that had the fewest
+        had = {host: sum(url.startswith(f"http://{host}") for url in chosen) for host in "abc"}
+        waiting = [(had[url[7]], url) for url in left if had[url[7]] < per_host]
+        if not waiting:
+            break
+        chosen.add(min(waiting)[1])
+        left -= chosen
     mixed = list(links) * 2
     shuffle.shuffle(mixed)
-    assert next_frontier(known, mixed, settings, ["http://a.org/"]) == expected
+    assert next_frontier(known, mixed, settings, ["http://a.org/"]) == sorted(chosen - known)
+
+
+def test_a_budget_goes_to_hosts_in_turn():
+    seeds = ["http://a.org/", "http://b.org/"]
+    links = [f"http://{host}.org/{n}" for host in "ab" for n in range(12_000)]
+    new = next_frontier(set(seeds), links, CrawlSource(max_pages=10_000), seeds)
+    assert [sum(url.startswith(seed) for url in new) for seed in seeds] == [4_999, 4_999]
+    few = [f"http://b.org/{n}" for n in range(7)]
+    new = next_frontier(set(seeds), links[:12_000] + few, CrawlSource(max_pages=102), seeds)
+    assert sum(url.startswith("http://a.org") for url in new) == 93  # what one host has no use for is another's
+    late = next_frontier(set(links[:90]), links, CrawlSource(max_pages=100), seeds)
+    assert {url[7] for url in late} == {"b"}  # who had pages before waits
+
+
+def test_seeds_of_many_hosts_share_a_small_budget():
+    seeds = [f"http://{host}.org/{n}" for host in "abc" for n in range(5)]
+    assert [url[7] for url in first_frontier(seeds, CrawlSource(max_pages=4))] == ["a", "a", "b", "c"]
 
 
 def test_rounds_never_exceed_the_budget():

@@ -6,9 +6,10 @@ import tarfile
 from helpers.samples import image
 
 from transforms import storage
-from transforms.fetch.commit import Memory, Spool, commit_part, committed_names, is_committed
+from transforms.fetch.commit import commit_part, committed_names, is_committed
 from transforms.formats import parquet
 from transforms.records import FetchLog, Image
+from transforms.spool import Memory, Spool
 
 STEM = "0000-00000-00000"
 

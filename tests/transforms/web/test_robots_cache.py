@@ -35,13 +35,13 @@ def test_a_redirect_to_a_dead_host_is_no_fault_of_the_first():
     assert read_answer(answer_of(URL, replies)).drop == Drop(Reason.ROBOTS_UNAVAILABLE, None, "dns_not_found")
 
 
-def counting(size=1, keep=True):
+def counting(size=1, kept_s=60.0):
     loads = []
 
     async def load(origin):
         loads.append(origin)
         await asyncio.sleep(0)
-        return origin.upper(), size, keep
+        return origin.upper(), size, kept_s
 
     return load, loads
 
@@ -50,7 +50,7 @@ def test_many_askers_one_load():
     load, loads = counting()
 
     async def main():
-        cache = OriginCache(load, 60)
+        cache = OriginCache(load)
         return await asyncio.gather(*(cache.get("a") for _ in range(50)), cache.get("b"))
 
     assert asyncio.run(main()) == ["A"] * 50 + ["B"]
@@ -58,11 +58,11 @@ def test_many_askers_one_load():
 
 
 def test_what_may_not_be_kept_and_what_is_old_is_loaded_again():
-    for max_age_s, keep in ((60, False), (0, True)):
-        load, loads = counting(keep=keep)
+    for kept_s in (0.0, 0.0001):
+        load, loads = counting(kept_s=kept_s)
 
-        async def main(load=load, max_age_s=max_age_s):
-            cache = OriginCache(load, max_age_s)
+        async def main(load=load):
+            cache = OriginCache(load)
             await cache.get("a")
             await asyncio.sleep(0.001)
             await cache.get("a")
@@ -77,7 +77,7 @@ def test_the_least_recently_used_go_first(monkeypatch, entries, size_bytes):
     load, loads = counting(size_bytes)
 
     async def main():
-        cache = OriginCache(load, 60)
+        cache = OriginCache(load)
         for origin in ("a", "b", "c", "a", "d", "a", "b"):
             await cache.get(origin)
             await asyncio.sleep(0)
@@ -92,10 +92,10 @@ def test_one_impatient_asker_stops_nobody():
     async def load(origin):
         started.set()
         await asyncio.sleep(0.01)
-        return "value", 1, True
+        return "value", 1, 60.0
 
     async def main():
-        cache = OriginCache(load, 60)
+        cache = OriginCache(load)
         first = asyncio.create_task(cache.get("a"))
         second = asyncio.create_task(cache.get("a"))
         await started.wait()
@@ -113,7 +113,7 @@ def test_a_failed_load_is_forgotten():
         raise KeyError(origin)
 
     async def main():
-        cache = OriginCache(load, 60)
+        cache = OriginCache(load)
         for _ in range(2):
             with pytest.raises(KeyError):
                 await cache.get("a")

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from filters.reasons import Reason
+from filters.reasons import Drop, Reason
 from transforms.web.schedule import Schedule, StartGate, retry_after_s
 from transforms.web.settings import Pace, WebSettings
 
@@ -240,3 +240,128 @@ def test_nothing_is_asked_while_nobody_is_ready():
         assert asked == ["a", "b"]
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(("gap_s", "begun"), [(0.0, 8), (0.05, 1)])
+def test_without_a_gap_nobody_waits_for_the_connection_before(gap_s, begun):
+    """None of ten is connected: so many as the host's pace allows are on their way, or one where a gap is to be kept."""
+
+    async def main():
+        schedule, connected, on_their_way = Schedule(WebSettings()), asyncio.Event(), []
+
+        async def one(number):
+            async with schedule.turn("a", Pace(at_once=8, gap_s=gap_s)) as turn:
+                on_their_way.append(number)
+                await connected.wait()
+                turn.sent()
+                turn.answered()
+
+        asking = [asyncio.create_task(one(number)) for number in range(10)]
+        await asyncio.sleep(0.02)
+        counted = len(on_their_way)
+        connected.set()
+        await asyncio.gather(*asking)
+        return counted, on_their_way
+
+    assert asyncio.run(main()) == (begun, list(range(10)))
+
+
+def test_a_gap_that_came_later_is_kept_from_what_is_still_connecting():
+    async def main():
+        schedule, connected, sent = Schedule(WebSettings()), asyncio.Event(), []
+        loop = asyncio.get_running_loop()
+
+        async def one(pace, until=None):
+            async with schedule.turn("a", pace) as turn:
+                if until is not None:
+                    await until.wait()
+                sent.append(loop.time())
+                turn.sent()
+                turn.answered()
+
+        first = asyncio.create_task(one(Pace(at_once=4, gap_s=0), connected))
+        await asyncio.sleep(0.01)
+        second = asyncio.create_task(one(Pace(at_once=4, gap_s=0.05)))
+        await asyncio.sleep(0.01)
+        assert sent == []
+        connected.set()
+        await asyncio.gather(first, second)
+        return sent[1] - sent[0]
+
+    assert asyncio.run(main()) >= 0.045
+
+
+def slow_host(**settings):
+    """A schedule that knows of one host that it takes 30 s to answer; its clock."""
+    now = [0.0]
+    schedule = Schedule(WebSettings(**settings), clock=lambda: now[0], wall_clock=lambda: now[0])
+    return schedule, now
+
+
+async def ask_slow_host(schedule, now):
+    async with schedule.turn("a", Pace(at_once=1, gap_s=0)) as turn:
+        turn.sent()
+        now[0] += 30
+        turn.answered()
+
+
+async def refused_turn(schedule, now):
+    async with schedule.turn("a", Pace(at_once=1, gap_s=0)) as turn:
+        assert turn.drop is not None
+
+
+async def refused_by_the_host(schedule, now):
+    now[0] += 1_000
+    async with schedule.turn("a", Pace(at_once=1, gap_s=0)) as turn:
+        assert turn.drop is None
+        turn.sent()
+        turn.answered()
+        schedule.note_end("a", 429, Drop(Reason.HTTP_STATUS, 429), turn)
+
+
+async def no_connection(schedule, now):
+    now[0] += 1_000
+    async with schedule.turn("a", Pace(at_once=1, gap_s=0)) as turn:
+        assert turn.drop is None
+
+
+@pytest.mark.parametrize("fails", [refused_turn, refused_by_the_host, no_connection])
+def test_what_is_no_answer_says_nothing_of_a_hosts_speed(fails):
+    async def main():
+        schedule, now = slow_host()
+        await ask_slow_host(schedule, now)
+        if fails is refused_turn:
+            schedule._hosts["a"].refusals = 99
+        for _ in range(20):
+            await fails(schedule, now)
+        return schedule._hosts["a"].latency_s
+
+    assert asyncio.run(main()) == 30
+
+
+def test_a_refused_turn_takes_nobodys_slot():
+    """All slots are taken by another host; what is refused is said at once."""
+
+    async def main():
+        schedule, now = slow_host(concurrency=1)
+        await ask_slow_host(schedule, now)
+        schedule._hosts["a"].refusals = 99
+        async with schedule.turn("b", Pace(at_once=1, gap_s=0)):
+            await asyncio.wait_for(refused_turn(schedule, now), 5)
+
+    asyncio.run(main())
+
+
+def test_a_host_that_becomes_faster_is_asked_faster():
+    async def main():
+        schedule, now = slow_host()
+        await ask_slow_host(schedule, now)
+        for _ in range(30):
+            now[0] += 1_000
+            async with schedule.turn("a", Pace(at_once=1, gap_s=0)) as turn:
+                turn.sent()
+                turn.answered()
+                schedule.note_end("a", 200, None, turn)
+        return schedule._hosts["a"].latency_s
+
+    assert asyncio.run(main()) < 0.01
