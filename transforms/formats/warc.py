@@ -20,7 +20,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 from filters.reasons import Drop, Reason
 from transforms import storage
 from transforms.formats.content_coding import Decoded, decode_content, unchunk
-from transforms.formats.http_headers import Headers, first, joined, parse_fields
+from transforms.formats.http_headers import WHOLE_ANSWERS, Headers, first, joined, parse_fields
 from transforms.formats.warc_damage import Gap, gap_behind
 
 MAX_BODY_BYTES = 64 << 20  # of one page or image, as stored and as decoded; Common Crawl cuts at 1 MiB
@@ -256,7 +256,7 @@ def _judge_answer(url: str, answer: HttpAnswer, max_body_bytes: int) -> WarcEntr
     location = first(answer.headers, "location")
     if answer.status in REDIRECTS and location:
         return WarcEntry("redirect", url, headers=answer.headers, location=location)
-    if answer.status != 200:
+    if answer.status not in WHOLE_ANSWERS:
         return None
     content_type = first(answer.headers, "content-type")
     kind = content_type.partition(";")[0].strip().lower()
