@@ -21,7 +21,7 @@ from filters.reasons import Drop, Reason
 from transforms import storage
 from transforms.formats.content_coding import Decoded, decode_content, unchunk
 from transforms.formats.http_headers import WHOLE_ANSWERS, Headers, first, joined, parse_fields
-from transforms.formats.warc_by_hand import KINDS, PlainRecord, needs_reading_by_hand, records_by_hand
+from transforms.formats.warc_by_hand import PlainRecord, needs_reading_by_hand, records_by_hand
 from transforms.formats.warc_damage import Gap, gap_behind, reaches_into_the_next, stray_bytes
 
 MAX_BODY_BYTES = 64 << 20  # of one page or image, as stored and as decoded; Common Crawl cuts at 1 MiB
@@ -32,6 +32,7 @@ _ENDS_INSIDE = "the file ends inside a record; what comes before is read"
 _ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"  # such a file starts with the dictionary of all its records
 _GZIP = b"\x1f\x8b"
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
+_KINDS = {"response": WarcRecordType.response, "resource": WarcRecordType.resource}
 # The beginning of another record, perhaps cut off where the block ends.
 _FOREIGN = re.compile(rb"\n\r?\nWARC/1\.\d\r?\n|\n\r?\nW(?:A(?:R(?:C(?:/(?:1(?:\.(?:\d\r?)?)?)?)?)?)?)?\Z")
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})")
@@ -245,9 +246,7 @@ def _check_length(consumed: int | None, length: int) -> Drop | None:
 
 def _kind(record: WarcRecord | PlainRecord) -> WarcRecordType:
     """fastwarc knows `WARC-Type` alone; field names are of any case (ISO 28500, 4), and Go writes `Warc-Type`."""
-    if record.record_type != WarcRecordType.unknown:
-        return record.record_type
-    return KINDS.get((record.headers.get("WARC-Type") or "").strip().lower(), record.record_type)
+    return _KINDS.get((record.headers.get("WARC-Type") or "").strip().lower(), WarcRecordType.unknown)
 
 
 def _read(record: WarcRecord | PlainRecord, length: int) -> bytes:

@@ -20,7 +20,16 @@ _EOI = b"\xff\xd9"
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # T.81, table B.1: start of frame, of every process
 _PNG_SIGNATURE_BYTES = 8
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type (PNG 11.2.1)
-_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # x, y, steps
+# First column and row of each pass, and its steps (PNG 8.2).
+_ADAM7 = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
 MAX_PROFILE_BYTES = 4 << 20  # the largest profiles, of printing presses, end near 3 MB
 
 
@@ -170,7 +179,7 @@ def _is_of_use(kind: bytes, payload: bytes) -> bool:
     """Whether a chunk beside the pixels says how these are to be shown, and can be read."""
     if kind == b"iCCP":
         name, _, rest = payload.partition(b"\0")
-        return 0 < len(name) < 80 and rest[:1] == b"\0" and 0 < len(_inflated(rest[1:], MAX_PROFILE_BYTES))
+        return 0 < len(name) < 80 and rest[:1] == b"\0" and len(_inflated(rest[1:], MAX_PROFILE_BYTES)) > 0
     return kind in (b"tRNS", b"eXIf")
 
 
@@ -189,7 +198,8 @@ def _png_bytes(width: int, height: int, bits: int, interlaced: bool) -> int:
 
 def _inflated(data: bytes, most: int) -> bytes:
     """What comes out of zlib data before they end or break, at most `most` bytes. Their own checksum is not asked."""
-    stream, parts, size = zlib.decompressobj(wbits=-15), [], 0  # without the header, which asks for the checksum
+    parts: list[bytes] = []
+    stream, size = zlib.decompressobj(wbits=-15), 0  # without the header, which asks for the checksum
     for index in range(2, len(data), 512):  # what comes out of a piece before a break in it is lost
         piece = data[index : index + 512]
         while size < most and not stream.eof and piece:

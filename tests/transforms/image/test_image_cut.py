@@ -151,7 +151,15 @@ def test_a_large_text_is_no_attack():
     assert isinstance(done, Processed)
 
 
-HEADS = [b"\x89PNG\r\n\x1a\n" + HEAD, b"\xff\xd8\xff", b"GIF89a", b"BM", b"RIFF\0\0\0\0WEBP", b"\0\0\0\x1cftypavif", b""]
+HEADS = [
+    b"\x89PNG\r\n\x1a\n" + HEAD,
+    b"\xff\xd8\xff",
+    b"GIF89a",
+    b"BM",
+    b"RIFF\0\0\0\0WEBP",
+    b"\0\0\0\x1cftypavif",
+    b"",
+]
 SMALL = ImageSettings(max_pixels=100_000, rules=LOOSE, truncated="keep")
 
 
