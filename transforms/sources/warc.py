@@ -34,7 +34,7 @@ class WarcSource(CandidateSource):
         return files_of("collect.warc.paths", self.paths)
 
     def check(self) -> None:
-        """Raises SourceError where a file is an extract without pages: by its name, the first one by its content too."""
+        """Raises SourceError where a file is an extract without pages: by its name, the first by its content too."""
         files = self.files()
         for number, path in enumerate(files):
             named = next((kind for kind in ("WAT", "WET") if f".warc.{kind.lower()}" in path.lower()), "")
