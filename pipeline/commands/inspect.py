@@ -38,6 +38,7 @@ from transforms.web.settings import Kind
 
 Row = dict[str, Any]
 DEFAULT_CONFIG = "site"
+HAS_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 NOT_IN_A_LINE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 
 
@@ -123,7 +124,7 @@ def parsed(line: str) -> Row:
 
 
 def is_url(text: str) -> bool:
-    return text.startswith(("http://", "https://"))
+    return text[:8].lower().startswith(("http://", "https://"))
 
 
 def read_file(path: str) -> bytes:
@@ -217,7 +218,13 @@ def inspect_images(args: argparse.Namespace, settings: config.Settings) -> Itera
 
 def image_row(source: str, settings: config.Settings) -> Row:
     """What can go wrong with one of many is an outcome too: it must not end the others."""
-    body = asked_bytes(source, settings) if is_url(source) else file_bytes(source)
+    scheme = HAS_SCHEME.match(source)
+    if is_url(source):
+        body = asked_bytes(source, settings)
+    elif scheme is not None and not Path(source).exists():
+        body = Drop(Reason.URL_SCHEME, None, f"{scheme[1].lower()}: an image is a path, or an http or https url")
+    else:
+        body = file_bytes(source)
     if isinstance(body, Drop):
         return {"source": source} | described(body)
     with ErrorBoundary(source) as caught:

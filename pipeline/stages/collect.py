@@ -125,10 +125,13 @@ def lost_of_archives(c: Context) -> dict[str, int]:
 
 
 def what_was_found(run: str) -> str:
-    """Pages by outcome and rejects by reason, as a line."""
+    """Pages by outcome, what was wrong in archives, and rejects by reason, as a line."""
     pages = Counter(page.reason or "read" for _, page in newest_pages(run))
     rejects = Counter(row.reason for row in read_all(run_dir.folder(run, run_dir.REJECTS), "*.parquet", Reject))
-    parts = [f"{what}: {reasons_text(counts)}" for what, counts in (("pages", pages), ("rejects", rejects)) if counts]
+    seen = read_columns(run, run_dir.CANDIDATES, ["reason"], "pages-*.parquet")
+    archived = Counter(row["reason"] for row in seen if row["reason"])
+    found = (("pages", pages), ("archives", archived), ("rejects", rejects))
+    parts = [f"{what}: {reasons_text(counts)}" for what, counts in found if counts]
     return "; ".join(parts) or "no page and no row"
 
 

@@ -174,6 +174,20 @@ def test_an_image_from_a_file_and_from_standard_input(inspect, picture):
     assert inspect("image", stdin="picture.jpg") == (0, rows, "")
 
 
+@pytest.mark.parametrize(
+    "source", ["file:///etc/hostname", "ftp://a.test/x.jpg", "data:image/png;base64,iVBO", "S3://b/x"]
+)
+def test_a_scheme_that_is_not_asked_is_named(inspect, source):
+    _, (row,), _ = inspect("image", source)
+    assert (row["ok"], row["reason"]) == (False, "url_scheme")
+    assert row["detail"] == f"{source.partition(':')[0].lower()}: an image is a path, or an http or https url"
+
+
+def test_a_path_may_hold_a_colon(inspect, picture, tmp_path):
+    (tmp_path / "a:b.jpg").write_bytes((tmp_path / "picture.jpg").read_bytes())
+    assert inspect("image", "a:b.jpg")[1][0]["ok"]
+
+
 def test_one_bad_image_of_many_does_not_end_the_others(inspect, picture, tmp_path):
     data = picture.read_bytes()
     (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])

@@ -88,6 +88,7 @@ def _succeeded(image: Image, done: Processed) -> Image:
     return image._replace(
         status="success",
         reason="",
+        value=done.decoded if done.decoded < 1 else None,
         width=done.width,
         height=done.height,
         original_width=done.original_width,

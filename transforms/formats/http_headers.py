@@ -1,8 +1,12 @@
 """The header fields of an HTTP answer, live or archived: parsed as leniently as browsers do, looked up (RFC 9110)."""
 
+import re
 from collections.abc import Iterable
 
 Headers = tuple[tuple[str, str], ...]  # (name as sent, value), in order
+WHOLE_ANSWERS = (200, 203)  # 203: a proxy has touched it on the way (RFC 9110, 15.3.4); the content is there as in 200
+
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
 
 
 def parse_fields(lines: Iterable[bytes]) -> Headers:
@@ -11,12 +15,21 @@ def parse_fields(lines: Iterable[bytes]) -> Headers:
     for line in lines:
         if line[:1] in (b" ", b"\t") and fields:
             name, value = fields[-1]
-            fields[-1] = (name, f"{value} {_text(line)}".strip())
+            fields[-1] = (name, f"{value} {_value(name, line)}".strip())
             continue
         raw_name, colon, raw_value = line.partition(b":")
         if colon and raw_name.strip():
-            fields.append((_text(raw_name), _text(raw_value)))
+            name = _text(raw_name)
+            fields.append((name, _value(name, raw_value)))
     return tuple(fields)
+
+
+def _value(name: str, octets: bytes) -> str:
+    """A value as text. In a Location raw octets are percent-encoded as they are, as browsers do: whatever encoding a
+    server has its file names in, it gets back what it sent."""
+    if name.lower() == "location":
+        octets = _NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], octets)
+    return _text(octets)
 
 
 def _text(octets: bytes) -> str:

@@ -59,7 +59,7 @@ def _is_svg(head: bytes) -> bool:
 def is_whole(body: bytes, name: str) -> bool:
     """Whether the bytes reach the end that their format prescribes. What follows the end is no matter.
 
-    A JPEG's end is for `jpeg_scans` to find.
+    Of a JPEG and a GIF the pixels tell, not the end: `transforms.image.cut`.
     """
     check = _ENDS.get(name)
     return check is None or check(body)
@@ -78,35 +78,6 @@ def jpeg_scans(body: bytes) -> int | None:
 def _png_ends(body: bytes) -> bool:
     last = next((start for kind, start, _ in png_chunks(body) if kind == b"IEND"), None)
     return last is not None and body.startswith(_IEND, last)
-
-
-def _gif_ends(body: bytes) -> bool:
-    """Walks the blocks to the trailer (GIF89a, appendix B)."""
-    if len(body) < 13:
-        return False
-    offset, frames = 13 + _colour_table_bytes(body[10]), 0
-    while offset < len(body):
-        kind = body[offset]
-        if kind == 0x3B:
-            return True
-        if kind == 0x21:
-            offset = _after_sub_blocks(body, offset + 2)
-        elif kind == 0x2C and offset + 9 < len(body):
-            offset = _after_sub_blocks(body, offset + 11 + _colour_table_bytes(body[offset + 9]))
-            frames += offset <= len(body)
-        else:
-            return kind != 0x2C and frames > 0  # garbage after a whole frame: decoders stop here too
-    return False
-
-
-def _colour_table_bytes(flags: int) -> int:
-    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
-
-
-def _after_sub_blocks(body: bytes, offset: int) -> int:
-    while offset < len(body) and body[offset]:
-        offset += body[offset] + 1
-    return offset + 1
 
 
 def _iso_ends(body: bytes) -> bool:
@@ -133,7 +104,6 @@ def _bmp_ends(body: bytes) -> bool:
 
 _ENDS: dict[str, Callable[[bytes], bool]] = {
     "PNG": _png_ends,
-    "GIF": _gif_ends,
     "WEBP": lambda body: len(body) >= webp_end(body),
     "AVIF": _iso_ends,
     "BMP": _bmp_ends,

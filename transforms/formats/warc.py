@@ -20,8 +20,9 @@ from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 from filters.reasons import Drop, Reason
 from transforms import storage
 from transforms.formats.content_coding import Decoded, decode_content, unchunk
-from transforms.formats.http_headers import Headers, first, joined, parse_fields
-from transforms.formats.warc_damage import Gap, gap_behind
+from transforms.formats.http_headers import WHOLE_ANSWERS, Headers, first, joined, parse_fields
+from transforms.formats.warc_by_hand import PlainRecord, needs_reading_by_hand, records_by_hand
+from transforms.formats.warc_damage import Gap, gap_behind, reaches_into_the_next, stray_bytes
 
 MAX_BODY_BYTES = 64 << 20  # of one page or image, as stored and as decoded; Common Crawl cuts at 1 MiB
 HTML_TYPES = ("text/html", "application/xhtml+xml")
@@ -31,6 +32,9 @@ _ENDS_INSIDE = "the file ends inside a record; what comes before is read"
 _ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"  # such a file starts with the dictionary of all its records
 _GZIP = b"\x1f\x8b"
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
+_KINDS = {"response": WarcRecordType.response, "resource": WarcRecordType.resource}
+# The beginning of another record, perhaps cut off where the block ends.
+_FOREIGN = re.compile(rb"\n\r?\nWARC/1\.\d\r?\n|\n\r?\nW(?:A(?:R(?:C(?:/(?:1(?:\.(?:\d\r?)?)?)?)?)?)?)?\Z")
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})")
 _HTML_START = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)", re.I | re.S
@@ -63,17 +67,30 @@ class HttpAnswer(NamedTuple):
 
 
 def read_warc(path: str, max_body_bytes: int = MAX_BODY_BYTES) -> Iterator[WarcEntry]:
-    """Pages, images and redirects of a WARC file (plain, .gz or .zst), in its order. Raises StorageError.
+    """Pages, images and redirects of a WARC file (plain, .gz or .zst), in its order; of an ARC file those with a range
+    of their own are none, so that its images are problems. Raises StorageError.
 
     Behind damage reading goes on at the next record that can be read; what was lost is an entry with its range.
     """
     with storage.open_for_reading(path) as file:
         size = file.seek(0, io.SEEK_END)
+        if needs_reading_by_hand(file):
+            yield from _by_hand(file, size, max_body_bytes)
+            return
         file.seek(0)
         ranged = file.read(4) != _ZSTD_DICTIONARY
         begin = 0
         while begin < size:
             begin = yield from _stretch(file, begin, size, ranged, max_body_bytes)
+
+
+def _by_hand(file: BinaryIO, size: int, max_body_bytes: int) -> Iterator[WarcEntry]:
+    for record in records_by_hand(file, max_body_bytes):
+        found = record if isinstance(record, Drop) else _entry(record, max_body_bytes)
+        if isinstance(found, Drop):
+            yield _problem(found)._replace(members=1)
+        else:
+            yield from _Waiting(0, found).entry(-1, size, ranged=False)
 
 
 def _stretch(
@@ -86,8 +103,17 @@ def _stretch(
         if isinstance(found, Drop):
             drop = found
             break
-        yield from waiting.entry(before, found.offset, ranged)
+        if waiting.is_suspect and reaches_into_the_next(file, waiting.offset, waiting.content_length):
+            return (yield from _skip(waiting.offset, file, size))
+        stray = stray_bytes(file, waiting.offset, waiting.end, found.offset)
+        yield from waiting.entry(before, stray or found.offset, ranged)
+        if stray is not None:
+            text = "bytes between two records that are no record"
+            yield WarcEntry("problem", "", reason=Reason.ARCHIVE_BROKEN, detail=text, offset=stray,
+                            length=found.offset - stray, members=1)  # fmt: skip
         before, waiting = waiting.offset, found
+    if waiting.is_suspect and reaches_into_the_next(file, waiting.offset, waiting.content_length):
+        return (yield from _skip(waiting.offset, file, size))
     # A file whose dictionary is at its beginning can only be read from there.
     gap = gap_behind(file, waiting.offset, begin, size) if ranged else Gap(max(waiting.offset, begin), size, 1)
     if drop is None and gap.end == size:  # nothing more can be read, or nothing more is there
@@ -101,11 +127,22 @@ def _stretch(
     return gap.end
 
 
+def _skip(offset: int, file: BinaryIO, size: int) -> Generator[WarcEntry, None, int]:
+    """A record whose Content-Length reaches into the next one: nobody knows where it ends."""
+    gap = gap_behind(file, -1, offset + 1, size)
+    drop = Drop(Reason.ARCHIVE_BROKEN, detail="the record's Content-Length reaches into the next record")
+    yield _problem(drop)._replace(offset=offset, length=gap.end - offset, members=gap.members)
+    return gap.end
+
+
 class _Waiting(NamedTuple):
     """A record whose length is known once the next one begins."""
 
     offset: int
     found: WarcEntry | None
+    end: int = -1  # offset of its block's end in an uncompressed file, as its fields say it; -1 where it is compressed
+    content_length: int = 0
+    is_suspect: bool = False  # there is what looks like another record in its block
 
     def entry(self, before: int, after: int, ranged: bool) -> Iterator[WarcEntry]:
         """The entry with its range. Records that share a gzip member have none: only the first could be reached."""
@@ -122,13 +159,16 @@ class _Waiting(NamedTuple):
 
 def _records(file: BinaryIO, max_body_bytes: int) -> Iterator[_Waiting | Drop]:
     """Every record with what it is good for; a Drop, as the last one, where the file breaks."""
+    begin = file.tell()
+    is_plain = file.read(9).lstrip(b"\r\n").startswith(b"WARC/")
+    file.seek(begin)
     records = iter(ArchiveIterator(file, parse_http=False, quirks_mode=True))
     while True:
         try:
             record = next(records, None)
             if record is None:
                 return
-            offset = record.stream_pos
+            offset, length = record.stream_pos, record.content_length
             found = _entry(record, max_body_bytes)
         except (OSError, ValueError) as error:
             yield Drop(Reason.ARCHIVE_BROKEN, detail=str(error))
@@ -136,7 +176,9 @@ def _records(file: BinaryIO, max_body_bytes: int) -> Iterator[_Waiting | Drop]:
         if isinstance(found, Drop):
             yield found
             return
-        yield _Waiting(offset, found)
+        head_bytes = 12 + sum(len(name) + len(value) + 4 for name, value in record.headers)  # as most tools write it
+        is_suspect = found is not None and found.kind == "page" and _FOREIGN.search(found.body) is not None
+        yield _Waiting(offset, found, offset + head_bytes + length if is_plain else -1, length, is_suspect)
 
 
 def _problem(drop: Drop, url: str = "") -> WarcEntry:
@@ -179,9 +221,9 @@ def _drain(member: "zlib._Decompress", data: bytes) -> None:
         data = member.unconsumed_tail
 
 
-def _entry(record: WarcRecord, max_body_bytes: int) -> WarcEntry | Drop | None:
+def _entry(record: WarcRecord | PlainRecord, max_body_bytes: int) -> WarcEntry | Drop | None:
     """What a record is good for; a Drop where the file ends inside it."""
-    kind = record.record_type
+    kind = _kind(record)
     if kind not in (WarcRecordType.response, WarcRecordType.resource):
         return _check_length(record.consume(), record.content_length)
     block = _read(record, min(record.content_length, max_body_bytes))
@@ -202,7 +244,12 @@ def _check_length(consumed: int | None, length: int) -> Drop | None:
     return None
 
 
-def _read(record: WarcRecord, length: int) -> bytes:
+def _kind(record: WarcRecord | PlainRecord) -> WarcRecordType:
+    """fastwarc knows `WARC-Type` alone; field names are of any case (ISO 28500, 4), and Go writes `Warc-Type`."""
+    return _KINDS.get((record.headers.get("WARC-Type") or "").strip().lower(), WarcRecordType.unknown)
+
+
+def _read(record: WarcRecord | PlainRecord, length: int) -> bytes:
     parts: list[bytes] = []
     while length > 0 and (part := record.reader.read(min(length, _STEP_BYTES))):
         parts.append(part)
@@ -210,7 +257,7 @@ def _read(record: WarcRecord, length: int) -> bytes:
     return b"".join(parts)
 
 
-def _target(record: WarcRecord) -> str:
+def _target(record: WarcRecord | PlainRecord) -> str:
     """The url of a record; old wget writes it in angle brackets."""
     return (record.headers.get("WARC-Target-URI") or "").strip().removeprefix("<").removesuffix(">")
 
@@ -233,10 +280,10 @@ def _base32(text: str) -> bytes:
     return base64.b32decode(text.upper() + "=" * (-len(text) % 8))
 
 
-def _answer(record: WarcRecord, block: bytes) -> HttpAnswer | None:
+def _answer(record: WarcRecord | PlainRecord, block: bytes) -> HttpAnswer | None:
     """The HTTP answer in a response record; a resource record is one without HTTP."""
     content_type = record.headers.get("Content-Type") or ""
-    if record.record_type == WarcRecordType.resource and not content_type.lower().startswith("application/http"):
+    if _kind(record) == WarcRecordType.resource and not content_type.lower().startswith("application/http"):
         return HttpAnswer(200, (("Content-Type", content_type),), block)
     return parse_http(block)
 
@@ -256,7 +303,7 @@ def _judge_answer(url: str, answer: HttpAnswer, max_body_bytes: int) -> WarcEntr
     location = first(answer.headers, "location")
     if answer.status in REDIRECTS and location:
         return WarcEntry("redirect", url, headers=answer.headers, location=location)
-    if answer.status != 200:
+    if answer.status not in WHOLE_ANSWERS:
         return None
     content_type = first(answer.headers, "content-type")
     kind = content_type.partition(";")[0].strip().lower()

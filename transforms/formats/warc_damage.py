@@ -32,6 +32,49 @@ def gap_behind(file: BinaryIO, last: int, begin: int, size: int) -> Gap:
     return Gap(start, size, max(1, members))
 
 
+def stray_bytes(file: BinaryIO, offset: int, end: int, after: int) -> int | None:
+    """Where what is no record begins between the uncompressed record at `offset` and the next one at `after`, or None.
+
+    `end`: where the record's block ends by its fields, were they written as usual; -1 where it is compressed. Two
+    empty lines stand behind it: looked at is only what does not fit. `file` stays where it is.
+    """
+    if end < 0 or 0 <= after - end <= 4:
+        return None
+    where = file.tell()
+    begin = _end_of_member(file, offset, after)
+    file.seek(begin)
+    begins = begin if offset < begin and file.read(min(after - begin, WINDOW_BYTES)).strip(b"\r\n") else None
+    file.seek(where)
+    return begins
+
+
+def reaches_into_the_next(file: BinaryIO, offset: int, content_length: int) -> bool:
+    """Whether the record at `offset`, in whose block another seems to begin, is shorter than its Content-Length."""
+    where = file.tell()
+    file.seek(offset)
+    head = file.read(HEAD_BYTES)
+    if head.startswith(b"\x1f\x8b"):
+        found = _inflated_bytes(file, offset) < content_length
+    else:
+        end = _end_of_member(file, offset, 1 << 62)
+        file.seek(end)
+        behind = file.read(9)
+        found = bool(behind) and not re.match(rb"(?:\r?\n){0,2}(?:WARC/|\Z)", behind)
+    file.seek(where)
+    return found
+
+
+def _inflated_bytes(file: BinaryIO, offset: int) -> int:
+    """How many bytes the gzip member at `offset` holds behind its first empty line."""
+    file.seek(offset)
+    member, size, head = zlib.decompressobj(wbits=31), 0, b""
+    while not member.eof and (data := member.unconsumed_tail or file.read(WINDOW_BYTES)):
+        part = member.decompress(data, WINDOW_BYTES)
+        head, size = head or part, size + len(part)
+    end = re.search(rb"\r?\n\r?\n", head)
+    return size - (end.end() if end else 0)
+
+
 def _next_start(file: BinaryIO, begin: int, size: int) -> int:
     """The offset of the next record whose first line can be read, whole or not; `size` where there is none."""
     while begin < size:

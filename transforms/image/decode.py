@@ -8,13 +8,18 @@ import warnings
 import zlib
 from typing import NamedTuple
 
-from PIL import ExifTags, Image, ImageFile
+import numpy as np
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 
 from filters.reasons import Drop, Reason
+from transforms.image.cut import filled
 from transforms.image.jpeg import SPARE
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 Image.MAX_IMAGE_PIXELS = None  # our own bound is checked first, from the header
+# Some tools keep whole drawings in a PNG's text, some MB; a text that inflates beyond is an attack.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 16 << 20
+TEXT_BOMB = "text or profile too large"
 # What Pillow says of broken metadata would fill the log of a crawl.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\b")
 
@@ -78,10 +83,31 @@ def open_image(body: bytes, name: str, max_pixels: int) -> Opened | Drop:
         if name == "PNG":
             picture.load()  # its EXIF may come after the pixels
     except DECODE_ERRORS as error:
-        return decode_drop(error)
+        is_bomb = name == "PNG" and ("too large" in str(error).lower() or "too much memory" in str(error).lower())
+        return Drop(Reason.DECODE_FAILED, None, TEXT_BOMB) if is_bomb else decode_drop(error)
     exif = harmless_tags(picture)
     orientation = int(exif.get("Orientation", 1))
     return Opened(picture, exif, orientation if orientation in UPRIGHT else 1)
+
+
+def share_loaded(opened: Opened) -> float:
+    """The share of a GIF's or BMP's first frame whose pixels are there; what there is of them is then in `opened`."""
+    picture = opened.picture
+    try:
+        picture.load()
+    except DECODE_ERRORS as error:
+        if decode_drop(error).reason is not Reason.TRUNCATED or not isinstance(picture, ImageFile.ImageFile):
+            return 1.0  # `load_upright` says what is wrong
+        tile, picture.tile = picture.tile[0], []
+        pixels = np.asarray(picture if picture.format == "GIF" else picture.convert("L"))
+        if picture.format == "BMP":  # it begins with its last row, most often
+            return min(filled(pixels), filled(pixels[::-1, ::-1]))
+        left, top, right, bottom = tile[1] or (0, 0, *picture.size)
+        rows = np.arange(bottom - top)
+        if isinstance(tile[3], tuple) and tile[3][1]:  # interlaced (GIF89a, appendix E)
+            rows = np.concatenate([rows[0::8], rows[4::8], rows[2::4], rows[1::2]])
+        return filled(pixels[top:bottom, left:right][rows])
+    return 1.0
 
 
 def load_upright(opened: Opened, target: tuple[int, int] | None) -> Image.Image | Drop:

@@ -14,7 +14,11 @@ def bare(body: bytes, name: str) -> bytes | None:
 
 
 def _bare_jpeg(body: bytes) -> bytes | None:
+    end, scanned = 2, False
     for marker, start, length in jpeg_segments(body):
+        if not scanned and body[end : start - 1].strip(b"\xff"):  # between two segments, where nothing belongs
+            return None
+        end, scanned = start + length, scanned or marker == SOS
         if marker == EOI:
             return body[:start]
         if marker not in _TABLES_AND_FRAMES and (marker != APP0 or length != _JFIF_BYTES):

@@ -14,7 +14,8 @@ from filters.image import ImageRules, judge_size
 from filters.reasons import Drop, Reason
 from filters.rules import Rules
 from transforms.formats.image_sniff import is_whole, jpeg_scans, sniff
-from transforms.image.decode import Opened, exif_json, load_upright, open_image
+from transforms.image.cut import Mended, has_sound_chunks, lacks_last_row, mended_jpeg, mended_png, with_end
+from transforms.image.decode import TEXT_BOMB, Opened, exif_json, load_upright, open_image, share_loaded
 from transforms.image.jpeg import shrunk
 from transforms.image.passthrough import bare
 from transforms.image.phash import perceptual_hash
@@ -39,6 +40,8 @@ class ImageSettings(Rules):
     quality: int = Field(95, ge=1, le=100)  # points of 1 to 100, of jpg and webp; img2dataset's default
     max_pixels: int = Field(90_000_000, ge=1)  # from the header; Pillow warns at 89 million, cameras end below
     formats: list[Format] = list(FORMATS)  # what is decoded at all, by Pillow's names
+    # A picture whose end is cut off: its rest is grey, black or coarse. Common loaders keep such pictures in silence.
+    truncated: Literal["refuse", "keep"] = "refuse"
     rules: ImageRules = ImageRules()  # bounds of the original image
 
 
@@ -56,22 +59,49 @@ class Processed(NamedTuple):
     exif: str | None  # JSON of harmless tags
     phash: bytes  # (32,)
     phash_quality: int
+    decoded: float = 1.0  # share of the picture; below 1 where its end was cut off
 
 
 def process_image(body: bytes, settings: ImageSettings) -> Processed | Drop:
     """Make of a server's bytes what the configuration wants, or say why not."""
-    drop = judge_bytes(body, settings)
+    name = judge_bytes(body, settings)
+    if isinstance(name, Drop):
+        return name
+    mended = Mended(body, 1.0)
+    if name == "JPEG" and jpeg_scans(body) is None:
+        mended = Mended(with_end(body), 0.0)  # its share is looked for when its size is known
+    scans = jpeg_scans(mended.body) if name == "JPEG" else 0
+    if scans is None:
+        return Drop(Reason.TRUNCATED, 0.0, name)
+    if scans > MAX_SCANS:
+        return Drop(Reason.DECODE_FAILED, scans, "too many scans")
+    opened = open_image(mended.body, name, settings.max_pixels)
+    if name == "PNG" and _is_faulty_png(body, opened):
+        mended_or_drop = mended_png(body, settings.max_pixels)
+        if isinstance(mended_or_drop, Drop):
+            return mended_or_drop
+        mended = mended_or_drop
+        opened = open_image(mended.body, name, settings.max_pixels)
+    if isinstance(opened, Drop):
+        cut = mended.share < 1 and opened.reason is Reason.DECODE_FAILED
+        return Drop(Reason.TRUNCATED, mended.share, name) if cut else opened
+    if name == "JPEG" and mended.share < 1:
+        mended = mended_jpeg(body)
+    elif name in ("GIF", "BMP"):
+        mended = mended._replace(share=share_loaded(opened))
+    drop = judge_size(*opened.size, settings.rules, len(body))
+    if drop is None and (mended.share <= 0 or (mended.share < 1 and settings.truncated == "refuse")):
+        drop = Drop(Reason.TRUNCATED, mended.share, name)
     if drop is not None:
         return drop
-    opened = open_image(body, str(sniff(body)), settings.max_pixels)
-    if isinstance(opened, Drop):
-        return opened
-    drop = judge_size(*opened.size, settings.rules, len(body))
-    return drop or _process_opened(opened, body, settings)
+    done = _process_opened(opened, mended.body, settings)
+    if isinstance(done, Drop):
+        return done
+    return done._replace(sha256=hashlib.sha256(body).hexdigest(), decoded=mended.share)
 
 
-def judge_bytes(body: bytes, settings: ImageSettings) -> Drop | None:
-    """What can be said before any decoder sees the bytes."""
+def judge_bytes(body: bytes, settings: ImageSettings) -> str | Drop:
+    """The name of the format, or what can be said before any decoder sees the bytes."""
     if not body:
         return Drop(Reason.EMPTY_BODY)
     name = sniff(body)
@@ -79,12 +109,16 @@ def judge_bytes(body: bytes, settings: ImageSettings) -> Drop | None:
         return Drop(Reason.NOT_AN_IMAGE)
     if name not in settings.formats:
         return Drop(Reason.FORMAT_NOT_ALLOWED, detail=name)
-    scans = jpeg_scans(body) if name == "JPEG" else 0
-    if scans is None or not is_whole(body, name):
-        return Drop(Reason.TRUNCATED, len(body), name)
-    if scans > MAX_SCANS:
-        return Drop(Reason.DECODE_FAILED, scans, "too many scans")
-    return None
+    if name != "PNG" and not is_whole(body, name):
+        return Drop(Reason.TRUNCATED, None, name)  # no decoder of these gives what is there
+    return name
+
+
+def _is_faulty_png(body: bytes, opened: Opened | Drop) -> bool:
+    """Whether a decoder stumbled over a PNG, or has not looked at all of it. Bombs are left to their refusal."""
+    if isinstance(opened, Drop):
+        return opened.reason in (Reason.DECODE_FAILED, Reason.TRUNCATED) and opened.detail != TEXT_BOMB
+    return not is_whole(body, "PNG") or not has_sound_chunks(body) or lacks_last_row(opened.picture)
 
 
 def _process_opened(opened: Opened, body: bytes, settings: ImageSettings) -> Processed | Drop:

@@ -7,15 +7,18 @@ from filters import optout
 from filters.reasons import Drop, Reason
 from filters.rules import operational
 from filters.url import normalise_url, uid_of
+from transforms import storage
 from transforms.coordination.error_boundary import ErrorBoundary
 from transforms.formats.http_headers import values_of
 from transforms.formats.warc import WarcEntry, read_warc
+from transforms.formats.warc_by_hand import kind_of
 from transforms.html.encoding import decode_page
 from transforms.html.page import FoundCaption, Page, found_captions, read_page
 from transforms.records import WARC, Occurrence, PageSeen, Reject, Source, Stored, Unit
-from transforms.sources.base import CandidateSource, Read, Reading, caption_of, files_of, uid_of_url
+from transforms.sources.base import CandidateSource, Read, Reading, SourceError, caption_of, files_of, uid_of_url
 from transforms.web.settings import WebSettings
 
+WITHOUT_PAGES = {"WAT": "which holds metadata of pages", "WET": "which holds the plain text of pages"}
 MAX_HOPS = 5  # of archived redirects; as many as a live request follows by default
 
 
@@ -29,6 +32,20 @@ class WarcSource(CandidateSource):
 
     def files(self) -> list[str]:
         return files_of("collect.warc.paths", self.paths)
+
+    def check(self) -> None:
+        """Raises SourceError where a file is an extract without pages: by its name, the first by its content too."""
+        files = self.files()
+        for number, path in enumerate(files):
+            named = next((kind for kind in ("WAT", "WET") if f".warc.{kind.lower()}" in path.lower()), "")
+            if not named and number == 0:
+                with storage.open_for_reading(path) as file:
+                    named = kind_of(file)
+            if named:
+                raise SourceError(
+                    f"collect.warc.paths: {path} is a {named} file, {WITHOUT_PAGES[named]}: give the WARC file that it "
+                    f'was made of (the same name without ".{named.lower()}")'
+                )
 
     def overview(self) -> dict[str, Any]:
         return {"warc_files": len(self.files())}

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from filters.reasons import Drop, Reason
 from filters.url import normalise_url
 from transforms.formats.content_coding import ACCEPTED, decode_content
-from transforms.formats.http_headers import Headers, first, joined
+from transforms.formats.http_headers import WHOLE_ANSWERS, Headers, first, joined
 from transforms.web.address import Resolver
 from transforms.web.certificates import authorities
 from transforms.web.curl import Curl, Request
@@ -159,7 +159,7 @@ class Client:
         return self._curl.in_flight if self._curl is not None else 0
 
     async def get(self, url: str, *, max_bytes: int, accept: str, headers: Headers = ()) -> Answer:
-        """Ask for `url` and follow its redirects. The status is 200, or there is a drop."""
+        """Ask for `url` and follow its redirects. The status is 200 or 203, or there is a drop."""
         wanted = Wanted(max_bytes, accept, headers)
         return await follow(url, lambda hop: self.exchange(hop, wanted), self._settings.max_redirects)
 
@@ -182,7 +182,7 @@ class Client:
             reply = reply._replace(drop=found)
         else:
             reply = await self._transferred(reply, request_of(target, found, self._fields_of(wanted)), wanted, watcher)
-        if reply.drop is None and reply.status != 200:
+        if reply.drop is None and reply.status not in WHOLE_ANSWERS:
             reply = reply._replace(drop=Drop(Reason.HTTP_STATUS, reply.status))
         return reply._replace(duration_s=time.monotonic() - began_s, loop_late_s=clock.late_s - late_s)
 

@@ -91,6 +91,24 @@ def test_other_statuses(status):
     assert answer.status == status
 
 
+def test_203_is_a_whole_answer():
+    answer, _ = get({"/x": http(203, b"body")})
+    assert (answer.status, answer.body, answer.drop) == (203, b"body", None)
+
+
+@pytest.mark.parametrize(("location", "path"), [
+    (b"/caf\xe9.jpg", "/caf%E9.jpg"),  # Latin-1 stays Latin-1
+    ("/café.jpg".encode(), "/caf%C3%A9.jpg"),
+    (b"/\x93\xfa.jpg", "/%93%FA.jpg"),  # Shift_JIS
+    (b"/a b?q=\xff", "/a%20b?q=%FF"),
+    (b"/caf%E9.jpg", "/caf%E9.jpg"),
+])  # fmt: skip
+def test_a_locations_raw_octets_go_back_as_they_are(location, path):
+    redirect = b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n"
+    answer, server = get({"/x": redirect, path.partition("?")[0]: http(200, b"body")})
+    assert (answer.body, answer.redirects, server.log[-1].path) == (b"body", 1, path)
+
+
 BODIES = [
     ("missing status line", raw(b"hello\r\n\r\n"), Reason.BAD_HTTP),
     ("nothing like HTTP", raw(b"\x00\x01\x02\x03" * 50), Reason.BAD_HTTP),
