@@ -112,17 +112,19 @@ def mended_png(body: bytes, max_pixels: int) -> Mended | Drop:
     """A PNG of what `body` needs to be shown, its pixels as far as they are there, and an end.
 
     A chunk that no picture needs is left out where it is not sound. A header or palette that is not what its checksum
-    says, and an unknown chunk that a picture needs, is DECODE_FAILED (PNG 5.4, 13.2).
+    says, and an unknown chunk that a picture needs, is DECODE_FAILED (PNG 5.4, 13.2). Pixels have two checksums: where a
+    chunk's is wrong, that of their zlib stream decides.
     """
-    header, kept, data = b"", [], []
+    header, kept, data, in_doubt = b"", [], [], False
     for kind, payload, is_sound in _chunks(body):
         is_critical = not kind[0] & 0x20
-        if is_critical and not is_sound and kind != b"IEND":
+        if is_critical and not is_sound and kind not in (b"IDAT", b"IEND"):
             return Drop(Reason.DECODE_FAILED, None, f"{kind.decode('latin-1')} is not what its checksum says")
         if kind == b"IHDR":
             header = header or payload
         elif kind == b"IDAT":
             data.append(payload)
+            in_doubt |= not is_sound
         elif kind == b"IEND":
             break
         elif kind == b"PLTE" or (is_sound and not data and _is_of_use(kind, payload)):
@@ -135,6 +137,8 @@ def mended_png(body: bytes, max_pixels: int) -> Mended | Drop:
     if width * height > max_pixels:
         return Drop(Reason.TOO_MANY_PIXELS, width * height, f"{width}x{height}")
     expected = _png_bytes(width, height, depth * _PNG_CHANNELS.get(colour, 4), bool(interlaced))
+    if in_doubt and not _keeps_its_checksum(b"".join(data), expected):
+        return Drop(Reason.DECODE_FAILED, None, "IDAT is not what its checksum says")
     rows = _inflated(b"".join(data), expected)
     share = len(rows) / expected if expected else 0.0
     kept = [c for c in kept if c[0] != b"tRNS" or _fits(c[1], colour)]
@@ -211,6 +215,16 @@ def _inflated(data: bytes, most: int) -> bytes:
             size += len(part)
             piece = stream.unconsumed_tail
     return b"".join(parts)
+
+
+def _keeps_its_checksum(data: bytes, most: int) -> bool:
+    """Whether zlib data end as their own checksum says, with `most` bytes at most (RFC 1950, Adler-32)."""
+    stream = zlib.decompressobj()
+    try:
+        stream.decompress(data, most + 1)
+    except zlib.error:
+        return False
+    return stream.eof
 
 
 def _chunk(kind: bytes, payload: bytes) -> bytes:

@@ -46,6 +46,7 @@ ALL_THERE = {
     "wrong checksum of the end": PNG[:-1] + b"x",
     "no end": PNG[:-12],
     "junk behind the end": PNG + b"junk" * 9,
+    "wrong checksum of the pixels' chunk": SIGNATURE + HEAD + chunk(b"IDAT", PIXELS, flip=1) + IEND,
     "wrong checksum inside the pixels": SIGNATURE + HEAD + chunk(b"IDAT", PIXELS[:-1] + bytes([PIXELS[-1] ^ 1])) + IEND,
     "GIF without trailer": OTHERS["GIF"][:-1],
     "GIF without the end of its pixels": OTHERS["GIF"][:-2],
@@ -75,7 +76,14 @@ def test_a_picture_whose_pixels_are_all_there_is_kept(name):
     assert done.decoded == 1
 
 
-@pytest.mark.parametrize("kind", [b"IHDR", b"IDAT", b"PLTE"])
+def test_pixels_against_both_their_checksums_are_no_picture():
+    wrong = PIXELS[:-1] + bytes([PIXELS[-1] ^ 1])
+    for chosen in (REFUSE, KEEP):
+        drop = process_image(SIGNATURE + HEAD + chunk(b"IDAT", wrong, flip=1) + IEND, chosen)
+        assert drop == Drop(Reason.DECODE_FAILED, None, "IDAT is not what its checksum says")
+
+
+@pytest.mark.parametrize("kind", [b"IHDR", b"PLTE"])
 def test_a_chunk_that_a_picture_needs_must_be_sound(kind):
     body = saved(picture().quantize(16), "PNG") if kind == b"PLTE" else PNG
     start = body.index(kind) - 4
