@@ -6,7 +6,7 @@ import re
 from filters.reasons import Reason
 from pipeline.errors import UsageError
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 STAGES = ("collect", "fetch", "score", "select", "pack")  # a test holds them against pipeline/stages/__init__.py
 
 

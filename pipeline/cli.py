@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from pipeline.logs import ToWhoeverReads, log_errors_only
 from transforms.coordination.fatal import FatalError
 
 GROUP = "pairmill.commands"
+# What the system says of a path that a user gave.
+ABOUT_A_PATH = frozenset({errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,6 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.errno not in ABOUT_A_PATH or error.filename is None:
+            raise
+        print(
+            f"pairmill: {error.filename}: {error.strerror}; name another path, or let this user use it", file=sys.stderr
+        )
+        return UsageError.exit_code
 
 
 def split_options(words: list[str]) -> tuple[list[str], list[str]]:

@@ -302,7 +302,7 @@ def test_a_broken_policy(call, finished, tmp_path, text, says):
     assert sorted(p.name for p in finished.rglob("*")) == before
 
 
-@pytest.mark.parametrize("name", ["../outside", "a/b", "", ".hidden", "a b\n"])
+@pytest.mark.parametrize("name", ["../outside", "a/b", "", ".hidden", "a b\n", "n" * 101])
 def test_a_selection_whose_name_is_no_name(call, finished, tmp_path, name):
     (tmp_path / "policy.yaml").write_text("rules: [{rule: caption}]")
     before = sorted(p.as_posix() for p in finished.parent.rglob("*"))
@@ -310,6 +310,17 @@ def test_a_selection_whose_name_is_no_name(call, finished, tmp_path, name):
     assert outcome.code == 2
     assert "--name" in outcome.err
     assert sorted(p.as_posix() for p in finished.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "words", [("run",), ("run", "demo", "--run-dir"), ("validate",), ("status",), ("adopt", "--run-dir", "x")]
+)
+def test_a_path_that_is_too_long(call, words):
+    path = "n" * 300
+    outcome = call(*words, path)
+    assert outcome.code == 2
+    assert path in outcome.err
+    assert "Traceback" not in outcome.err
 
 
 def test_a_damaged_manifest_is_named(call, finished_copy):

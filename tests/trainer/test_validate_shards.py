@@ -3,6 +3,7 @@
 import json
 import shutil
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -51,6 +52,13 @@ def rewrite(folder, rows=None, members=None, tar="00000.tar"):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_sound_folder_is_sound(sound, jobs):
     assert validate(sound, jobs=jobs) == []
+
+
+@pytest.mark.parametrize("name", ["s3:x", "a:b", "file:c", "x[1]", "{0..2}", "a b%20"])
+def test_a_folder_of_any_name_is_checked(sound, tmp_path, monkeypatch, name):
+    shutil.copytree(sound, tmp_path / "by-name" / name)
+    monkeypatch.chdir(tmp_path / "by-name")
+    assert found(Path(name)) == found(sound)
 
 
 def test_every_flipped_byte_of_a_tar_is_found_in_its_shard(sound):

@@ -58,3 +58,23 @@ def test_ranges(tmp_path):
     assert storage.read_range(str(tmp_path / "x"), 3, 4) == b"3456"
     with pytest.raises(storage.StorageError, match="missing"):
         storage.read_range(str(tmp_path / "missing"), 0, 1)
+
+
+@pytest.mark.parametrize(("number", "says"), [
+    (errno.ENOSPC, "free some space"), (errno.EDQUOT, "free some space"), (errno.EACCES, "let this user write there"),
+    (errno.EROFS, "let this user write there"), (errno.EMFILE, "ulimit -n"), (errno.EIO, "look after that disk"),
+])  # fmt: skip
+def test_each_failure_to_write_has_its_own_remedy(tmp_path, monkeypatch, number, says):
+    def fail(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(storage.StorageError, match=f"{os.strerror(number)}; .*{says}"):
+        storage.publish(str(tmp_path / "x"), b"1")
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    with pytest.raises(storage.StorageError, match="choose a shorter name"):
+        storage.publish(str(tmp_path / ("x" * 300)), b"1")
+    with pytest.raises(storage.StorageError, match="choose a shorter name"):
+        storage.make_folder(str(tmp_path / ("x" * 300)))

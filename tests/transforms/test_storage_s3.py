@@ -138,6 +138,26 @@ def test_a_pattern_finds_urls_at_any_depth(folder):
     assert storage.glob_files(f"{folder}/no*.csv") == []
 
 
+@pytest.mark.parametrize("local", [True, False])
+def test_a_name_that_looks_like_a_pattern_stands_for_itself_first(folder, tmp_path, local):
+    base = str(tmp_path) if local else folder
+    names = ("photos [2019]/a.csv", "photos [2019]/b.csv", "photos 2/c.csv", "b[1].csv", "b1.csv", "*.csv", "what?.csv")
+    for name in names:
+        storage.publish(f"{base}/{name}", b"")
+
+    def found(pattern):
+        return [path.removeprefix(f"{base}/") for path in storage.glob_files(f"{base}/{pattern}")]
+
+    assert found("photos [2019]/*.csv") == ["photos [2019]/a.csv", "photos [2019]/b.csv"]
+    assert found("photos [0-9]/*.csv") == ["photos 2/c.csv"]
+    assert found("**/a.csv") == ["photos [2019]/a.csv"]
+    assert found("b[1].csv") == ["b[1].csv"]
+    assert found("b[0-9].csv") == ["b1.csv"]
+    assert found("*.csv") == ["*.csv"]
+    assert found("what?.csv") == ["what?.csv"]
+    assert found("w*.csv") == ["what?.csv"]
+
+
 def test_names_that_look_like_patterns_are_deleted_alone(s3, folder):
     for name in ("a", "[ab]", "*"):
         storage.publish(f"{folder}/{name}", b"")

@@ -122,7 +122,10 @@ def row_with(sample: Sample) -> dict[str, Any]:
 def write_part(folder: Path, number: int, part: Part) -> None:
     np.save(folder / "img_emb" / f"img_emb_{number}.npy", part.images)
     np.save(folder / "text_emb" / f"text_emb_{number}.npy", part.texts)
-    pq.write_table(pa.Table.from_pylist(part.rows, METADATA), folder / "metadata" / f"metadata_{number}.parquet")
+    path = (
+        folder.absolute() / "metadata" / f"metadata_{number}.parquet"
+    )  # of a relative path with a colon Arrow makes a url
+    pq.write_table(pa.Table.from_pylist(part.rows, METADATA), path)
 
 
 def main(args: argparse.Namespace) -> int:

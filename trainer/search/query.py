@@ -36,7 +36,7 @@ class Index:
     """An index on disk. Metadata stay in memory, embeddings do not. Raises InputError."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(folder).absolute()  # of a relative path with a colon Arrow makes a url
         self.about = read_about(self.folder)
         self.table = self._metadata()
         self.tars = {Path(tar).name: tar for tar in tars_of(self.about["shards"])}

@@ -112,8 +112,8 @@ def mended_png(body: bytes, max_pixels: int) -> Mended | Drop:
     """A PNG of what `body` needs to be shown, its pixels as far as they are there, and an end.
 
     A chunk that no picture needs is left out where it is not sound. A header or palette that is not what its checksum
-    says, and an unknown chunk that a picture needs, is DECODE_FAILED (PNG 5.4, 13.2). Pixels have two checksums: where a
-    chunk's is wrong, that of their zlib stream decides.
+    says, and an unknown chunk that a picture needs, is DECODE_FAILED (PNG 5.4, 13.2). Pixels have two checksums: where
+    a chunk's is wrong, that of their zlib stream decides.
     """
     header, kept, data, in_doubt = b"", [], [], False
     for kind, payload, is_sound in _chunks(body):

@@ -1,8 +1,10 @@
 """Folders of this machine. An object is written beside its final name under a temporary one, synced, then renamed."""
 
+import errno
 import fnmatch
 import glob
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -31,7 +33,7 @@ def make_folder(path: str) -> None:
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"cannot make the folder {path}: {error.strerror}") from error
+        raise StorageError(f"cannot make the folder {path}: {error.strerror}; {remedy(error)}") from error
 
 
 def list_names(folder: str, pattern: str) -> list[str]:
@@ -41,7 +43,19 @@ def list_names(folder: str, pattern: str) -> list[str]:
 
 
 def glob_files(pattern: str) -> list[str]:
+    pattern = literal_first(pattern, os.path.lexists)
     return [os.path.abspath(p) for p in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(p)]
+
+
+def literal_first(pattern: str, is_there: Callable[[str], bool]) -> str:
+    """The pattern in which names that are there as they are written, such as `photos [2019]`, stand for themselves."""
+    plain, escaped = "", ""
+    for part in re.split("(/)", pattern):
+        plain += part
+        if glob.has_magic(part) and part != "**" and is_there(plain):
+            part = glob.escape(part)
+        escaped += part
+    return escaped
 
 
 def open_for_reading(path: str) -> BinaryIO:
@@ -73,9 +87,7 @@ def publishing(folder: str, path_of: Callable[[], str], *, keep_first: bool = Fa
             os.fsync(file.fileno())
         _put(temporary, path_of(), keep_first)
     except OSError as error:
-        raise StorageError(
-            f"cannot write {path_of()}: {error.strerror or error}; free some space and run again"
-        ) from error
+        raise StorageError(f"cannot write {path_of()}: {error.strerror or error}; {remedy(error)}") from error
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
@@ -107,7 +119,20 @@ def scratch_errors() -> Iterator[None]:
         yield
     except OSError as error:
         folder = tempfile.gettempdir()
-        raise StorageError(f"cannot write in {folder}: {error.strerror}; free some space and run again") from error
+        raise StorageError(f"cannot write in {folder}: {error.strerror}; {remedy(error)}") from error
+
+
+def remedy(error: OSError) -> str:
+    """What a person can do about a file that cannot be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some space and run again"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "let this user write there, or choose another folder"
+    if error.errno == errno.ENAMETOOLONG:
+        return "choose a shorter name"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "allow more open files (ulimit -n) and run again"
+    return "look after that disk and run again"
 
 
 def delete(path: str) -> None:
