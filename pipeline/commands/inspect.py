@@ -21,8 +21,7 @@ from pipeline.stages.contact import check_contact
 from transforms.collect.language import load_identifier
 from transforms.coordination.error_boundary import ErrorBoundary
 from transforms.formats.http_headers import first
-from transforms.html.encoding import decode_page
-from transforms.html.page import HtmlSettings, found_captions, read_page
+from transforms.html.page import HtmlSettings, found_captions, read_body
 from transforms.image.process import Processed, process_image
 from transforms.records import Caption
 from transforms.select.rules.base import TextRule
@@ -156,7 +155,7 @@ def page_of(args: argparse.Namespace, settings: config.Settings) -> tuple[bytes,
 
 
 def page_rows(body: bytes, content_type: str, url: str, settings: HtmlSettings, echoed: Row) -> Iterator[Row]:
-    page = read_page(decode_page(body, content_type), url, settings)
+    page = read_body(body, content_type, url, settings)
     for found in found_captions(page):
         text = normalise_caption(found.text)
         yield echoed | {

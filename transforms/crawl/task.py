@@ -13,8 +13,7 @@ from transforms.coordination.error_boundary import ErrorBoundary
 from transforms.formats import parquet
 from transforms.formats.http_headers import first
 from transforms.formats.warc import WarcWriter
-from transforms.html.encoding import decode_page
-from transforms.html.page import HtmlSettings, read_page
+from transforms.html.page import HtmlSettings, read_body
 from transforms.records import CrawlPage, CrawlTarget
 from transforms.web.client import Answer
 from transforms.web.parts import THREADS, LocalFailure, Part, PartsRun, TaskResult
@@ -115,8 +114,7 @@ def _page(answer: Answer, drop: Drop | None, html: HtmlSettings) -> CrawlPage:
     if drop is not None:
         return page._replace(reason=str(drop.reason), value=drop.value, detail=drop.detail)
     with ErrorBoundary(answer.url) as caught:
-        text = decode_page(answer.body, first(answer.headers, "content-type"))
-        links = read_page(text, answer.final_url, html).links
+        links = read_body(answer.body, first(answer.headers, "content-type"), answer.final_url, html).links
         return page._replace(links=tuple(sorted(set(links))))
     assert caught.drop is not None
     return page._replace(reason=str(caught.drop.reason), detail=caught.drop.detail)
