@@ -87,6 +87,8 @@ def _encode_query(url: str, codec: str) -> str:
     if query.isascii() or codec.startswith("utf-16") or (scheme and scheme[1].lower() not in ("http", "https")):
         return url
     query = query.translate(_NOT_IN_URLS).rstrip(_ENDS)
+    if codec == "gbk":
+        query = query.replace("€", "%80")  # the standard's encoder has one byte for it, Python's none
     encoded = query.encode(codec, "percent-references")
     return path + question + "".join(chr(b) if b in _QUERY_BYTES else f"%{b:02X}" for b in encoded) + mark + fragment
 
