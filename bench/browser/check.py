@@ -27,7 +27,7 @@ IMAGES = (".jpg", ".png", ".gif", ".jpeg", ".webp")
 SHOWN_LINES = 20
 # Before any script of the page: which images its HTML holds. What scripts make is counted apart.
 MARK = "addEventListener('DOMContentLoaded', () => [...document.images].forEach(i => { i.ofHtml = true }), true)"
-# Load what waits for a loader, scroll, wait until every image is there or has failed, then say what is shown and what the DOM knows.
+# Load what waits for a loader, scroll, wait until every image is there or has failed, then say what is shown.
 SCRIPT = """(async () => {
  const wait = ms => new Promise(r => setTimeout(r, ms));
  for (let i = 0; i < 200 && document.readyState != 'complete'; i++) await wait(25);
