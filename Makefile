@@ -106,6 +106,13 @@ bench-sites: $(READY) ## two real documentation sites through the whole way
 bench-engines: $(CLUSTER) $(JOB_SERVER) ## what Beam, worker processes and Spark cost (wants the machine alone)
 	$(PY) -m bench.engines.run
 
+.PHONY: check-browser
+check-browser: $(READY) ## what headless Chromium shows of 400 pages against what we find (wants chromium and two -doc packages)
+	@command -v chromium > /dev/null || { echo "check-browser needs Chromium (Debian: apt-get install chromium)"; exit 1; }
+	@test -d /usr/share/doc/debian-handbook/html -a -d /usr/share/doc/python-skimage-doc/html || { \
+	  apt-get update -qq; apt-get install -y -qq debian-handbook python-skimage-doc; }
+	$(PY) -m bench.browser.check
+
 # The peer of the fetch bench needs older versions of what we use: it lives in an environment of its own.
 $(PEER): bench/fetch/img2dataset.txt $(READY)
 	@$(PY) -m uv venv --quiet --clear --python $(PY) .venv-img2dataset

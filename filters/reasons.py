@@ -18,6 +18,7 @@ class Reason(StrEnum):
     NOT_HTML = "not_html"  # a page of a crawl that is something else
     URL_INVALID = "url_invalid"  # does not parse by the WHATWG URL standard
     URL_SCHEME = "url_scheme"  # not http or https
+    URL_TEMPLATE = "url_template"  # a script was to fill it in: {{…}}, ${…} or <%…%>
     URL_TOO_LONG = "url_too_long"
     URL_BLOCKED = "url_blocked"  # block-list of the configuration
     CAPTION_EMPTY = "caption_empty"

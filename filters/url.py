@@ -5,6 +5,7 @@ serialises it, without fragment and credentials: neither is part of what a serve
 identity would give every image another `uid`.
 """
 
+import codecs
 import hashlib
 import re
 from collections.abc import Iterable
@@ -20,6 +21,12 @@ IDENTITY_VERSION = 1  # `url_identity` in manifests
 UID_BYTES = 16
 
 _AUTHORITY_END = re.compile(r"[/?#]")
+# What a script was to fill in, as written or as a serialised url has it. A single brace is part of many a real url.
+_TEMPLATE = re.compile(r"(?:\{|%7B){2}|\$(?:\{|%7B)|(?:<|%3C)%", re.IGNORECASE)
+_SCHEME = re.compile(r"\s*([a-zA-Z][a-zA-Z0-9+.-]*):")
+_NOT_IN_URLS = {ord(c): None for c in "\t\n\r"}
+_ENDS = "".join(map(chr, range(0x21)))
+_QUERY_BYTES = frozenset(range(0x21, 0x7F)) - frozenset(b"\"#<>'")  # the others are percent-encoded
 _SHA256_HEX = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 
 
@@ -57,14 +64,43 @@ class UrlRules(Rules):
         return frozenset(_digest_of_entry(url) for url in self.blocked_urls)
 
 
-def normalise_url(url: str, base: str | None = None) -> str | None:
-    """The identity of `url`, relative to `base` where one is given; None where it does not parse."""
+def normalise_url(url: str, base: str | None = None, codec: str = "utf-8") -> str | None:
+    """The identity of `url`, relative to `base` where one is given; None where it does not parse.
+
+    `codec` is the Python codec of the page that holds the url: the standard encodes queries in the page's encoding.
+    """
+    if not url.isascii() and codec != "utf-8":
+        url = _encode_query(url, codec)
     try:
         href = normalize_url(url) if base is None else join_url(base, url)
     except ValueError:
         scalar = _scalar_values(url)
         return normalise_url(scalar, base) if scalar != url else None
     return _without_credentials(href.partition("#")[0])
+
+
+def _encode_query(url: str, codec: str) -> str:
+    """`url` with its query in percent signs, as https://url.spec.whatwg.org/#query-state has it; http(s) alone."""
+    before, mark, fragment = url.partition("#")
+    path, question, query = before.partition("?")
+    scheme = _SCHEME.match(path)
+    if query.isascii() or codec.startswith("utf-16") or (scheme and scheme[1].lower() not in ("http", "https")):
+        return url
+    query = query.translate(_NOT_IN_URLS).rstrip(_ENDS)
+    if codec == "gbk":
+        query = query.replace("€", "%80")  # the standard's encoder has one byte for it, Python's none
+    encoded = query.encode(codec, "percent-references")
+    return path + question + "".join(chr(b) if b in _QUERY_BYTES else f"%{b:02X}" for b in encoded) + mark + fragment
+
+
+def _percent_reference(error: UnicodeError) -> tuple[str, int]:
+    """What the encoding lacks is a character reference, percent-encoded."""
+    assert isinstance(error, UnicodeEncodeError)
+    missing = error.object[error.start : error.end]
+    return "".join(f"%26%23{ord(character)}%3B" for character in missing), error.end
+
+
+codecs.register_error("percent-references", _percent_reference)
 
 
 def _scalar_values(text: str) -> str:
@@ -82,6 +118,11 @@ def _without_credentials(href: str) -> str:
     end = _AUTHORITY_END.search(rest)
     cut = end.start() if end else len(rest)
     return scheme + mark + rest[:cut].rpartition("@")[2] + rest[cut:]
+
+
+def is_template(url: str) -> bool:
+    """Whether a url still holds `{{`, `${` or `<%`: a script was to fill it in."""
+    return bool(_TEMPLATE.search(url[:2_000]))
 
 
 def uid_of(url_identity: str) -> bytes:
@@ -120,6 +161,8 @@ def judge_url(url: str, rules: UrlRules) -> Drop | None:
     scheme = identity.partition(":")[0]
     if scheme not in ("http", "https"):
         return Drop(Reason.URL_SCHEME, detail=scheme)
+    if is_template(identity):
+        return Drop(Reason.URL_TEMPLATE, detail=url[:200])
     if len(identity) > rules.max_length:
         return Drop(Reason.URL_TOO_LONG, len(identity))
     return _judge_blocked(identity, rules)

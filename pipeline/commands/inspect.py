@@ -24,8 +24,7 @@ from transforms.collect.transform import judgements
 from transforms.coordination.error_boundary import ErrorBoundary
 from transforms.formats.http_headers import first
 from transforms.formats.warc import WarcEntry
-from transforms.html.encoding import decode_page
-from transforms.html.page import found_captions, read_page
+from transforms.html.page import found_captions, read_body
 from transforms.image.process import Processed, process_image
 from transforms.records import Caption, Occurrence, Source
 from transforms.select.rules.base import TextRule
@@ -181,7 +180,7 @@ def page_rows(entry: WarcEntry, settings: config.Settings) -> Iterator[Row]:
 
     What is judged by the page, the url and the text alone: what the image's host and the image itself say is not known.
     """
-    page = read_page(decode_page(entry.body, entry.content_type), entry.url, settings.collect.html)
+    page = read_body(entry.body, entry.content_type, entry.url, settings.collect.html)
     page_drop = judge_page(entry, page, settings.web)
     steps = judgements(settings.collect.url, settings.select.rules)
     identify = load_identifier(settings.collect.language)

@@ -14,8 +14,7 @@ from transforms.crawl.settings import CrawlSource
 from transforms.formats import parquet
 from transforms.formats.http_headers import first, values_of
 from transforms.formats.warc import WarcWriter
-from transforms.html.encoding import decode_page
-from transforms.html.page import HtmlSettings, read_page
+from transforms.html.page import HtmlSettings, read_body
 from transforms.records import CrawlPage, CrawlTarget
 from transforms.spool import Memory, Spool
 from transforms.web.client import Answer
@@ -122,8 +121,7 @@ def _judge_type(answer: Answer) -> Drop | None:
 
 def links_of(answer: Answer, html: HtmlSettings, agents: Sequence[str]) -> tuple[str, ...]:
     """Where a page leads, sorted; nowhere where it asks one of `agents` not to follow."""
-    text = decode_page(answer.body, first(answer.headers, "content-type"))
-    page = read_page(text, answer.final_url, html)
+    page = read_body(answer.body, first(answer.headers, "content-type"), answer.final_url, html)
     if says_nofollow(values_of(answer.headers, "x-robots-tag"), page.metas, agents):
         return ()
     return tuple(sorted(set(page.links)))

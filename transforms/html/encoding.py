@@ -6,10 +6,12 @@ Python codec that comes closest. A label that is not in the table is ignored; no
 
 import codecs
 import re
+from typing import NamedTuple
 
 from charset_normalizer import from_bytes
 
 PRESCAN_BYTES = 4_096  # the standard says 1,024; pages with long comments or scripts first need more
+UTF8_SAMPLE_BYTES = 1_000_000
 SAMPLE_BYTES = 16_384  # for the guess, whose cost grows with the sample
 
 # codec: labels. Python's own aliases are not used: they differ (and hold "rot13" and "zip").
@@ -47,7 +49,8 @@ _LABELS = {
     "cp1257": "cp1257 windows-1257 x-cp1257",
     "cp1258": "cp1258 windows-1258 x-cp1258",
     "mac-cyrillic": "x-mac-cyrillic x-mac-ukrainian",
-    "gb18030": "chinese csgb2312 csiso58gb231280 gb2312 gb_2312 gb_2312-80 gbk iso-ir-58 x-gbk gb18030",
+    "gbk": "chinese csgb2312 csiso58gb231280 gb2312 gb_2312 gb_2312-80 gbk iso-ir-58 x-gbk",
+    "gb18030": "gb18030",
     "big5hkscs": "big5 big5-hkscs cn-big5 csbig5 x-x-big5",
     "euc-jp": "cseucpkdfmtjapanese euc-jp x-euc-jp",
     "iso2022-jp": "csiso2022jp iso-2022-jp",
@@ -57,6 +60,7 @@ _LABELS = {
     "utf-16-be": "unicodefffe utf-16be",
     "utf-16-le": "csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff utf-16 utf-16le",
 }
+_DECODED_AS = {"gbk": "gb18030"}  # they are encoded apart, says the standard
 _CODECS = {label: codec for codec, labels in _LABELS.items() for label in labels.split()}
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -70,8 +74,13 @@ _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';>/]+)", re.IGNORECASE)
 _GUESSES = ["cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "gb18030", "big5",
             "cp932", "euc_jp", "cp949", "cp874"]  # fmt: skip
 _OUTSIDE_ASCII = re.compile(rb"[\x80-\xff]")
+_UTF8 = re.compile(
+    rb"[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|\xed[\x80-\x9f][\x80-\xbf]|"
+    rb"[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|"
+    rb"\xf4[\x80-\x8f][\x80-\xbf]{2}"
+)
 _HIRAGANA = re.compile(rb"\x82[\x9f-\xf1]")
-_BY_GUESS = {"big5": "big5hkscs", "koi8_r": "koi8-r", "euc_jp": "euc-jp"}
+_BY_GUESS = {"gb18030": "gbk", "big5": "big5hkscs", "koi8_r": "koi8-r", "euc_jp": "euc-jp"}
 
 
 def codec_of(label: str) -> str | None:
@@ -79,18 +88,31 @@ def codec_of(label: str) -> str | None:
     return _CODECS.get(label.strip("\t\n\f\r \"'").lower())
 
 
+class PageText(NamedTuple):
+    """The text of a page, and the Python codec in which its urls' queries are encoded."""
+
+    text: str
+    codec: str
+
+
 def decode_page(body: bytes, content_type: str = "") -> str:
     """The text of a page. `content_type` is the HTTP header, or "". Never raises: what does not decode is U+FFFD."""
+    return decode(body, content_type).text
+
+
+def decode(body: bytes, content_type: str = "") -> PageText:
+    """As `decode_page`, with the encoding that was found."""
     for mark, marked in _MARKS:
         if body.startswith(mark):
-            return body[len(mark) :].decode(marked, "replace")
+            return PageText(body[len(mark) :].decode(marked, "replace"), marked)
     codec = _http_codec(content_type) or _bare_utf16(body) or _declared_codec(body[:PRESCAN_BYTES])
     if codec is None or codec == "cp1252":
         # Servers say iso-8859-1 by default. Bytes outside ASCII that are valid UTF-8 are never that by chance.
         text = _valid_utf8(body)
         if text is not None:
-            return text
-    return body.decode(codec or _guess(body), "replace")
+            return PageText(text, "utf-8")
+    codec = codec or _guess(body)
+    return PageText(body.decode(_DECODED_AS.get(codec, codec), "replace"), codec)
 
 
 def _http_codec(content_type: str) -> str | None:
@@ -125,8 +147,20 @@ def _valid_utf8(body: bytes) -> str | None:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:
         whole = body[: error.start]
-        cut_off = error.reason == "unexpected end of data" and not whole.isascii()
-        return whole.decode("utf-8") if cut_off else None  # a page that ends inside a character
+        if error.reason == "unexpected end of data" and not whole.isascii():
+            return whole.decode("utf-8")  # a page that ends inside a character
+    return body.decode("utf-8", "replace") if _is_mostly_utf8(body[:UTF8_SAMPLE_BYTES]) else None
+
+
+def _is_mostly_utf8(sample: bytes) -> bool:
+    """Whether the bytes outside ASCII are UTF-8 but for some strays.
+
+    In a legacy encoding few of them make UTF-8 by chance: a capital before a sign in the western ones, one pair in
+    three at most in the eastern ones. There each whole character stands beside more than one broken byte.
+    """
+    whole = len(_UTF8.findall(sample))
+    broken = len(_OUTSIDE_ASCII.findall(_UTF8.sub(b"", sample)))
+    return whole >= 2 * broken and whole > 0
 
 
 def _guess(body: bytes) -> str:

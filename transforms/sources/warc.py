@@ -12,8 +12,7 @@ from transforms.coordination.error_boundary import ErrorBoundary
 from transforms.formats.http_headers import values_of
 from transforms.formats.warc import WarcEntry, read_warc
 from transforms.formats.warc_by_hand import kind_of
-from transforms.html.encoding import decode_page
-from transforms.html.page import FoundCaption, Page, found_captions, read_page
+from transforms.html.page import FoundCaption, Page, found_captions, read_body
 from transforms.records import WARC, Occurrence, PageSeen, Reject, Source, Stored, Unit
 from transforms.sources.base import CandidateSource, Read, Reading, SourceError, caption_of, files_of, uid_of_url
 from transforms.web.settings import WebSettings
@@ -74,7 +73,7 @@ def read_page_entry(unit: Unit, index: int, entry: WarcEntry, reading: Reading) 
     """The occurrences of one archived page; one opt-out of the page drops them all."""
     rows: list[Occurrence | Reject] = []
     with ErrorBoundary(entry.url) as caught:
-        page = read_page(decode_page(entry.body, entry.content_type), entry.url, reading.html)
+        page = read_body(entry.body, entry.content_type, entry.url, reading.html)
         drop = judge_page(entry, page, reading.web)
         for number, found in enumerate(found_captions(page)):
             position = f"{unit.number:06d}:{index:09d}:{number:06d}"

@@ -33,9 +33,9 @@ def urls(html):
         ("<img src=a.jpg alt=cat title='a cat'>", [("a.jpg", "cat", "alt"), ("a.jpg", "a cat", "title")]),
         ("<img src=a.jpg>", [("a.jpg", "", "alt")]),
         ("<img src=a.jpg alt='  '>", [("a.jpg", "", "alt")]),
-        ("<img alt=cat>", []),
-        ("<img src='' alt=cat>", []),
-        ("<img src='#' alt=cat>", []),
+        ("<img alt=cat>", [("", "cat", "alt")]),  # no url: a reject that is counted
+        ("<img src='' alt=cat>", [("", "cat", "alt")]),
+        ("<img src='#' alt=cat>", [("#", "cat", "alt")]),
         (
             "<figure><a><img src=a.jpg alt=x></a><figcaption>A <b>big</b>ger<br>cat<p>H<sub>2</sub>O</figcaption>",
             [("a.jpg", "x", "alt"), ("a.jpg", "A bigger cat H2O", "figcaption")],
