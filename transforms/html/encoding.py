@@ -95,13 +95,8 @@ class PageText(NamedTuple):
     codec: str
 
 
-def decode_page(body: bytes, content_type: str = "") -> str:
-    """The text of a page. `content_type` is the HTTP header, or "". Never raises: what does not decode is U+FFFD."""
-    return decode(body, content_type).text
-
-
 def decode(body: bytes, content_type: str = "") -> PageText:
-    """As `decode_page`, with the encoding that was found."""
+    """The text of a page. `content_type` is the HTTP header, or "". Never raises: what does not decode is U+FFFD."""
     for mark, marked in _MARKS:
         if body.startswith(mark):
             return PageText(body[len(mark) :].decode(marked, "replace"), marked)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.html.encoding import _CODECS, codec_of, decode_page
+from transforms.html.encoding import _CODECS, codec_of, decode
 
 
 @pytest.mark.parametrize(
@@ -34,18 +34,18 @@ from transforms.html.encoding import _CODECS, codec_of, decode_page
 )
 def test_pages_are_decoded_as_browsers_do(body, content_type, text):
     if text is None:
-        assert decode_page(body, content_type).endswith(">б")
+        assert decode(body, content_type).text.endswith(">б")
     else:
-        assert decode_page(body, content_type) == text
+        assert decode(body, content_type).text == text
 
 
 def test_meta_http_equiv_names_the_encoding():
     body = '<META http-equiv="Content-Type" content="text/html; charset=Big5"><p>貓</p>'.encode("big5")
-    assert "貓" in decode_page(body)
+    assert "貓" in decode(body).text
 
 
 def test_an_xml_declaration_names_the_encoding():
-    assert "ß" in decode_page(b'<?xml version="1.0" encoding="iso-8859-15"?><html>\xdf')
+    assert "ß" in decode(b'<?xml version="1.0" encoding="iso-8859-15"?><html>\xdf').text
 
 
 SENTENCES = {
@@ -65,7 +65,7 @@ SENTENCES = {
 @pytest.mark.parametrize(("codec", "text"), SENTENCES.items())
 def test_pages_without_a_label_are_guessed(codec, text):
     html = f"<html><body><p>{text}</p><img src=a.jpg alt='{text}'></body></html>"
-    assert decode_page(html.encode(codec)) == html
+    assert decode(html.encode(codec)).text == html
 
 
 def test_no_label_reaches_a_codec_that_is_no_encoding():
@@ -76,4 +76,4 @@ def test_no_label_reaches_a_codec_that_is_no_encoding():
 
 @given(st.binary(max_size=300), st.sampled_from(["", "text/html; charset=", "x; charset=utf-16", "charset=euc-jp"]))
 def test_decoding_never_raises(body, content_type):
-    assert isinstance(decode_page(body, content_type), str)
+    assert isinstance(decode(body, content_type).text, str)
