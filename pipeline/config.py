@@ -3,6 +3,7 @@
 import difflib
 import importlib.resources
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -24,6 +25,9 @@ from transforms.score.settings import ScoreSettings
 from transforms.select.rules.registry import built_in
 from transforms.select.settings import OUTSIDE, SelectSettings
 from transforms.web.settings import WebSettings
+
+# Beside its own kind: of a date such as 2020-13-45, of a number with more digits than Python reads, of deep nesting.
+YAML_ERRORS = (yaml.YAMLError, ValueError, RecursionError)
 
 
 class ReportSettings(Rules):
@@ -80,7 +84,7 @@ def shipped_configs() -> Path:
 
 def find_config(name: str) -> Path:
     """The file behind a path or a shipped name. Raises UsageError with the nearest name."""
-    if Path(name).is_file():
+    if os.path.isfile(name):
         return Path(name)
     shipped = {path.stem: path for path in shipped_configs().glob("*.yaml")}
     if name in shipped:
@@ -112,8 +116,8 @@ def load_run(run: str, overrides: Sequence[str] = ()) -> Settings:
 
 def find_engine(name: str) -> Path:
     folder = shipped_configs() / "engines"
-    path = Path(name) if Path(name).is_file() else folder / f"{name}.yaml"
-    if not path.is_file():
+    path = Path(name) if os.path.isfile(name) else folder / f"{name}.yaml"
+    if not os.path.isfile(path):
         known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
         raise UsageError(f"--engine {name}: no such profile; there are {known}")
     return path
@@ -123,9 +127,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """The sections of a YAML file, wherever it lies. Raises UsageError."""
     try:
         data = yaml.safe_load(storage.read_text(str(path)))
-    except (storage.StorageError, UnicodeDecodeError) as error:
+    except (storage.StorageError, UnicodeDecodeError) as error:  # before YAML_ERRORS: it is a ValueError too
         raise UsageError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except YAML_ERRORS as error:
         raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise UsageError(f"{path}: expected sections such as 'collect:', found {type(data).__name__}")
@@ -147,8 +151,9 @@ def _set(data: dict[str, Any], override: str) -> None:
         raise UsageError(f"--set {override}: expected section.key=value")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"--set {override}: the value is not valid YAML: {error}") from error
+    except YAML_ERRORS as error:
+        why = " ".join(str(error).split())
+        raise UsageError(f"--set {override}: the value is not valid YAML: {why}") from error
     *path, last = key.split(".")
     node: Any = data
     for name in path:
@@ -161,16 +166,18 @@ def _set(data: dict[str, Any], override: str) -> None:
 
 def _step_into(node: Any, name: str, override: str) -> Any:
     if isinstance(node, list):
-        return node[_index(node, name, override)]
-    if node.get(name) is None:
-        node[name] = {}
-    if not isinstance(node[name], dict | list):
+        inner = node[_index(node, name, override)]
+    elif node.get(name) is None:
+        inner = node[name] = {}
+    else:
+        inner = node[name]
+    if not isinstance(inner, dict | list):
         raise UsageError(f"--set {override}: {name} is a plain value, it has no keys")
-    return node[name]
+    return inner
 
 
 def _index(items: list[Any], name: str, override: str) -> int:
-    if not name.isdigit() or int(name) >= len(items):
+    if not name.isdecimal() or int(name) >= len(items):
         raise UsageError(f"--set {override}: {name!r} is not an index of a list of {len(items)}")
     return int(name)
 
@@ -178,7 +185,11 @@ def _index(items: list[Any], name: str, override: str) -> int:
 def parse(data: dict[str, Any], source: str) -> Settings:
     """Strict settings from plain data. Raises UsageError naming source, key, value and remedy, one a line."""
     try:
-        return Settings.model_validate_json(json.dumps(data, default=str))
+        text = json.dumps(data, default=str)
+    except (TypeError, ValueError, RecursionError) as error:  # a key that is no text; a value that holds itself
+        raise UsageError(f"{source}: {error}; expected names as keys, and plain values") from error
+    try:
+        return Settings.model_validate_json(text)
     except ValidationError as error:
         lines = [_explain(source, dict(e)) for e in error.errors()]
         raise UsageError("\n".join(dict.fromkeys(lines))) from error

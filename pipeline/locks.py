@@ -59,6 +59,11 @@ def _locked(run: str, what: str, wait: bool, shared: bool) -> Iterator[Check]:
         storage.make_folder(run)
     except storage.StorageError as error:
         raise UsageError(f"--run-dir: {error}; choose another one") from error
-    with open(storage.join(run, f".lock-{what}"), "w") as file:
+    path = storage.join(run, f".lock-{what}")
+    try:
+        lock = open(path, "w")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise UsageError(f"--run-dir: cannot write {path}: {error.strerror}; choose another one") from error
+    with lock as file:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         yield lambda: None

@@ -1,5 +1,6 @@
 """What is checked before any work, so that nothing is found out after an hour."""
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,8 +30,8 @@ def check_before_work(c: Context, stages: Sequence[Stage]) -> None:
 
 
 def check_space(run: str) -> None:
-    there = next(path for path in (Path(run), *Path(run).parents) if path.exists())
-    if not there.is_dir():
+    there = next(path for path in (Path(run), *Path(run).parents) if os.path.exists(path))
+    if not os.path.isdir(there):
         raise UsageError(f"--run-dir {run}: {there} is a file; name a folder, which is made where it is missing")
     free = shutil.disk_usage(there).free
     if free < MIN_FREE_BYTES:

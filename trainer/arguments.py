@@ -11,13 +11,16 @@ Add = Callable[[argparse.ArgumentParser], None]
 
 
 def run(name: str, args: argparse.Namespace) -> int:
-    """Run the command `name`; what a person can mend is one line and exit code 1 or 2."""
+    """Run the command `name`; what a person can mend is one line and exit code 1, 2 or 3."""
     module = {"search": f"trainer.search.{getattr(args, 'action', '')}"}.get(name, f"trainer.{name}")
     try:
         return importlib.import_module(module).main(args)
     except TrainerError as error:
         print(f"pairmill: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"pairmill: {name}: {error}; mend that and run again", file=sys.stderr)
+        return 3
     except ModuleNotFoundError as error:
         print(f"pairmill: {name} needs {error.name}: pip install 'pairmill[all]'", file=sys.stderr)
     return 2

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -42,8 +43,8 @@ class Sample(NamedTuple):
 def tars_of(shards: str | Path) -> list[str]:
     """The tars of a folder, sorted, or the one tar itself. Raises ShardError."""
     if str(shards).endswith(".tar") and files.size_of(str(shards)) is not None:
-        return [str(shards)]
-    if not files.is_url(shards) and not Path(shards).is_dir():
+        return [str(shards) if files.is_url(shards) else files.local(shards)]
+    if not files.is_url(shards) and not os.path.isdir(files.local(shards)):
         raise ShardError(f"{shards}: no such folder; give the folder of the .tar files, such as RUN/shards/main")
     tars = [files.joined(shards, name) for name in files.names_in(shards) if name.endswith(".tar")]
     if not tars:

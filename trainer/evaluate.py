@@ -12,6 +12,7 @@ from trainer.classes import Class, derived_classes, labels_of, read_classes
 from trainer.data import Pictures, Sample, caption_of, find_samples, is_held_out, shuffled
 from trainer.embed import embed_pictures, embed_texts
 from trainer.errors import InputError
+from trainer.files import local, writable_folder
 from trainer.model import Clip, load_clip
 from trainer.retrieval import Retrieval, retrieval_of
 
@@ -104,9 +105,11 @@ def lines_of(figures: dict[str, Any]) -> list[str]:
 
 def main(args: argparse.Namespace) -> int:
     """`pairmill evaluate MODEL SHARDS`. Returns the exit code."""
+    if args.json:
+        writable_folder("the folder of --json", Path(local(args.json)).parent)
     figures = evaluate(args.model, args.shards, args.classes, pretrained=args.pretrained, limit=args.limit,
                        seed=args.seed, device=args.device, held_out=args.held_out)  # fmt: skip
     print("\n".join(lines_of(figures)))
     if args.json:
-        Path(args.json).write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n")
+        Path(local(args.json)).write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n")
     return 1 if args.must_beat_chance and not figures["beats_chance"] else 0

@@ -143,11 +143,11 @@ def load_clip(model: str, pretrained: str = "", *, device: str = "auto", precisi
     device = device_of(device)
     path = Path(model.removeprefix(LOCAL_PREFIX))
     try:
-        if path.is_dir():
+        if os.path.isdir(path):
             return _load_local(read_config(path), weights_in(path), str(path), device, precision)
-        if path.is_file():
+        if os.path.isfile(path):
             return _load_local(_config_for(path), path, str(path.parent), device, precision)
-        if Path(pretrained).is_file() and (OWN_CONFIGS / f"{model}.json").is_file():
+        if os.path.isfile(pretrained) and (OWN_CONFIGS / f"{model}.json").is_file():
             return _load_local(config_named(model), Path(pretrained), "", device, precision)
         return _load_named(model, pretrained, device, precision)
     except ModelError:
@@ -182,10 +182,10 @@ def check_model_name(model: str, pretrained: str = "") -> None:
         if is_url(name):
             raise ModelError(f"model {name}: models are read from a local disk; copy it there first")
     path = Path(model.removeprefix(LOCAL_PREFIX))
-    if path.is_dir():
+    if os.path.isdir(path):
         read_config(path)
         weights_in(path)
-    elif path.is_file():
+    elif os.path.isfile(path):
         _check_suffix(path)
         _config_for(path)
     elif not model.startswith(HUB_PREFIX):
@@ -202,7 +202,7 @@ def _check_named(model: str, pretrained: str) -> None:
         raise ModelError(
             f"model {model!r} without weights: name a pretrained tag ({_tags(model)}) or a .safetensors file"
         )
-    if Path(pretrained).is_file():
+    if os.path.isfile(pretrained):
         _check_suffix(Path(pretrained))
     elif not open_clip.get_pretrained_cfg(model, pretrained):
         raise ModelError(f"model {model!r} has no pretrained tag {pretrained!r}, and there is no such file: "
@@ -234,7 +234,7 @@ def architectures() -> list[str]:
 def read_config(folder: Path) -> dict[str, Any]:
     """A folder's `open_clip_config.json`, its preprocessing completed. Raises ModelError."""
     path = folder / CONFIG_NAME
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ModelError(
             f"{folder}: no {CONFIG_NAME} in it; expected a folder as `pairmill train` or open_clip writes it"
         )
@@ -333,7 +333,7 @@ def _bad_weights(weights: str, error: BaseException) -> ModelError:
 
 
 def _explained(model: str, pretrained: str, error: BaseException) -> ModelError:
-    if Path(pretrained).is_file():
+    if os.path.isfile(pretrained):
         return _bad_weights(pretrained, error)
     return ModelError(f"model {model!r}, pretrained {pretrained!r}: cannot be loaded: {_first_lines(error)}. "
                       "Without network, bring the .safetensors file and give it as pretrained")  # fmt: skip
@@ -397,12 +397,12 @@ def config_named(name: str) -> dict[str, Any]:
     import open_clip
 
     path = Path(name.removeprefix(LOCAL_PREFIX))
-    if path.is_dir():
+    if os.path.isdir(path):
         return read_config(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         _check_known(name)
         path = OWN_CONFIGS / f"{name}.json"
-    return _complete(_read_json(path) if path.is_file() else open_clip.get_model_config(name), name)
+    return _complete(_read_json(path) if os.path.isfile(path) else open_clip.get_model_config(name), name)
 
 
 def save_clip(clip: Clip, folder: str | Path, dtype: str = "fp16") -> None:

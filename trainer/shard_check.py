@@ -79,7 +79,7 @@ class ShardCheck:
                 self.find("", f"no {path.name} beside it")
             return iter(())
         try:
-            file = pq.ParquetFile(path.absolute())  # of a relative one with a colon Arrow makes a url
+            file = pq.ParquetFile(pa.OSFile(str(path)))  # of a path with a colon pyarrow would make a url
             self._columns = frozenset(file.schema_arrow.names)
             self._check_columns(path.name)
             self._note_keys(file)

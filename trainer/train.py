@@ -17,7 +17,7 @@ import numpy as np
 from trainer.data import Pictures, batches_of, caption_of, find_samples, is_held_out
 from trainer.embed import BATCH
 from trainer.errors import Diverged, InputError, ModelError
-from trainer.files import must_be_local
+from trainer.files import writable_folder
 from trainer.model import (
     Clip,
     autocast,
@@ -100,13 +100,13 @@ def train(shards: str | Path, out: str | Path, settings: TrainSettings | None = 
 
     Training that comes to values that are not finite ends with Diverged; the weights of the last good step are written
     then, and `train.json` names that step.
-    Raises ModelError, ShardError, InputError; OSError where `out` cannot be written.
+    Raises ModelError, ShardError, InputError, the last before any work where `out` cannot be written; OSError.
     """
     import torch
 
-    must_be_local("--out", out)
     settings = settings or TrainSettings()
     check(settings)
+    out = writable_folder("--out", out)
     if settings.threads:
         set_threads(settings.threads)
     clip = start(settings)

@@ -89,7 +89,7 @@ def slowest_hosts(run: str, settings: Settings) -> list[dict[str, Any]]:
 
 
 def print_plan(plan: dict[str, Any]) -> None:
-    console = Console()
+    console = Console(markup=False)  # a path may hold brackets
     console.print(f"run directory  {plan['run_dir']}", highlight=False)
     for name, value in plan["sources"].items():
         console.print(f"{name:<14} {value}", highlight=False)

@@ -28,7 +28,8 @@ def stamp(c: Context) -> Stamp:
 def model_files(model: str) -> list[str]:
     """The files of a local model; none for a name that open_clip knows."""
     if os.path.isdir(model):
-        return sorted(p for p in glob.glob(os.path.join(model, "open_clip_*")) if os.path.isfile(p))
+        found = glob.glob(os.path.join(glob.escape(model), "open_clip_*"))
+        return sorted(path for path in found if os.path.isfile(path))
     return [model] if os.path.isfile(model) else []
 
 

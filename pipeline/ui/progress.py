@@ -57,7 +57,10 @@ class Progress:
                 self._log.write(storage.read_text(path))
             return
         storage.make_folder(storage.join(run, LOGS))
-        self._log = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+        try:
+            self._log = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+        except OSError as error:
+            raise storage.StorageError(f"cannot write {path}: {error.strerror}; choose another --run-dir") from error
 
     def stage(
         self, name: str, total: int, unit: str, done: Callable[[], int] | None = None, view: "View | None" = None

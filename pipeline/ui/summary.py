@@ -12,7 +12,9 @@ from transforms import run_dir, storage
 
 
 def print_summary(run: str, name: str, complete: bool) -> None:
-    console = Console(file=cast(TextIO, ToWhoeverReads(sys.stdout)), width=None if sys.stdout.isatty() else 110)
+    width = None if sys.stdout.isatty() else 110
+    # Without markup: a path may hold brackets.
+    console = Console(file=cast(TextIO, ToWhoeverReads(sys.stdout)), width=width, markup=False)
     if not complete:
         console.print("this slice is done; the run is complete when the other slices are", highlight=False)
         return

@@ -61,8 +61,9 @@ def test_ranges(tmp_path):
 
 
 @pytest.mark.parametrize(("number", "says"), [
-    (errno.ENOSPC, "free some space"), (errno.EDQUOT, "free some space"), (errno.EACCES, "let this user write there"),
-    (errno.EROFS, "let this user write there"), (errno.EMFILE, "ulimit -n"), (errno.EIO, "look after that disk"),
+    (errno.ENOSPC, "free some space"), (errno.EDQUOT, "free some space"), (errno.EACCES, "ask for leave to write there"),
+    (errno.EROFS, "mounted for reading alone"), (errno.EMFILE, "ulimit -n"), (errno.EIO, "the disk fails"),
+    (errno.EPIPE, "look after that disk"),
 ])  # fmt: skip
 def test_each_failure_to_write_has_its_own_remedy(tmp_path, monkeypatch, number, says):
     def fail(descriptor):
@@ -74,7 +75,7 @@ def test_each_failure_to_write_has_its_own_remedy(tmp_path, monkeypatch, number,
 
 
 def test_a_name_that_is_too_long(tmp_path):
-    with pytest.raises(storage.StorageError, match="choose a shorter name"):
+    with pytest.raises(storage.StorageError, match="name a folder with a shorter path"):
         storage.publish(str(tmp_path / ("x" * 300)), b"1")
-    with pytest.raises(storage.StorageError, match="choose a shorter name"):
+    with pytest.raises(storage.StorageError, match="name a folder with a shorter path"):
         storage.make_folder(str(tmp_path / ("x" * 300)))

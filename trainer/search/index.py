@@ -8,6 +8,7 @@ INDEX/index.json                    model, shards, counts; written last
 
 import argparse
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 from trainer.data import Sample, caption_of, find_samples, row_of
 from trainer.embed import embed_texts, embedded_chunks
 from trainer.errors import InputError
-from trainer.files import must_be_local
+from trainer.files import local, writable_folder
 from trainer.model import Clip, load_clip
 
 FORMAT = "pairmill-index"
@@ -53,7 +54,7 @@ def build_index(shards: str, model: str, out: str, *, pretrained: str = "", devi
 
     An index that is in `out` is replaced; a folder with anything else in it is refused.
     """
-    must_be_local("--out", out)
+    out = writable_folder("--out", out)
     clip = load_clip(model, pretrained, device=device)
     samples = find_samples(shards)
     folder = Path(out)
@@ -72,7 +73,7 @@ def build_index(shards: str, model: str, out: str, *, pretrained: str = "", devi
 
 def _absolute(name: str) -> str | Path:
     """A path made absolute; any other name as it is."""
-    return Path(name).resolve() if Path(name).exists() else name
+    return Path(local(name)).resolve() if os.path.exists(local(name)) else name
 
 
 def _make_empty(folder: Path) -> None:
@@ -122,10 +123,9 @@ def row_with(sample: Sample) -> dict[str, Any]:
 def write_part(folder: Path, number: int, part: Part) -> None:
     np.save(folder / "img_emb" / f"img_emb_{number}.npy", part.images)
     np.save(folder / "text_emb" / f"text_emb_{number}.npy", part.texts)
-    path = (
-        folder.absolute() / "metadata" / f"metadata_{number}.parquet"
-    )  # of a relative path with a colon Arrow makes a url
-    pq.write_table(pa.Table.from_pylist(part.rows, METADATA), path)
+    # By an open file: pyarrow takes a path with a colon for a url.
+    with open(folder / "metadata" / f"metadata_{number}.parquet", "wb") as file:
+        pq.write_table(pa.Table.from_pylist(part.rows, METADATA), file)
 
 
 def main(args: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 
 from trainer.data import tars_of
 from trainer.errors import InputError
+from trainer.files import local
 from trainer.model import Clip, load_clip
 from trainer.search.index import FORMAT, VERSION
 from trainer.tar import Member
@@ -36,14 +38,14 @@ class Index:
     """An index on disk. Metadata stay in memory, embeddings do not. Raises InputError."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder).absolute()  # of a relative path with a colon Arrow makes a url
+        self.folder = Path(local(folder))
         self.about = read_about(self.folder)
         self.table = self._metadata()
         self.tars = {Path(tar).name: tar for tar in tars_of(self.about["shards"])}
 
     def _metadata(self) -> pa.Table:
         try:
-            return pa.concat_tables([pq.read_table(path) for path in self._files("metadata", "parquet")])
+            return pa.concat_tables([read_table(path) for path in self._files("metadata", "parquet")])
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{self.folder}: broken index: {error}; make it again") from error
 
@@ -94,9 +96,15 @@ class Index:
         )
 
 
+def read_table(path: Path) -> pa.Table:
+    """A Parquet. By an open file: pyarrow takes a path with a colon for a url. Raises OSError, ArrowException."""
+    with path.open("rb") as file:
+        return pq.read_table(file)
+
+
 def read_about(folder: Path) -> dict[str, Any]:
     path = folder / "index.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{folder}: no index (no index.json in it); make one with `pairmill search index`")
     try:
         about = json.loads(path.read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ Paths are strings with "/". An object appears whole under its final name or not 
 names. Credentials come from each store's usual environment alone.
 """
 
+import glob
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -71,9 +72,27 @@ def list_names(folder: str, pattern: str = "*") -> list[str]:
 
 
 def glob_files(pattern: str) -> list[str]:
-    """Absolute paths, or urls, of the files that a pattern matches, sorted; ** matches any number of folders."""
+    """Absolute paths, or urls, of the files that a pattern matches, sorted; ** matches any number of folders.
+
+    What is really called so comes first: `a[1].csv` is that file where there is one, and else `a1.csv`.
+    """
     store, pattern = _at(pattern)
-    return store.glob_files(pattern)
+    for meaning in _meanings(pattern, store.exists):
+        if found := store.glob_files(meaning):
+            return found
+    return []
+
+
+def _meanings(pattern: str, is_there: Callable[[str], bool]) -> list[str]:
+    """What a pattern may mean, the most literal first: all of it a name; folders that are there, then brackets as
+    they are; a pattern from the first name on that is not there."""
+    names = pattern.split("/")
+    first = next((n for n, name in enumerate(names) if glob.has_magic(name)), len(names))
+    while first < len(names) and is_there("/".join(names[: first + 1])):
+        first += 1
+    literal = [glob.escape(name) for name in names[:first]]
+    plain = [name.replace("[", "[[]") for name in names[first:]]
+    return list(dict.fromkeys("/".join([*literal, *rest]) for rest in (plain, names[first:])))
 
 
 def open_for_reading(path: str) -> BinaryIO:

@@ -42,11 +42,20 @@ def reached(url: str, *, hurried: bool = False) -> tuple[Any, str]:
     check_url(url)
     from fsspec.core import url_to_fs
 
-    system, path = url_to_fs(url, **_options(family(url), hurried))
+    # fsspec sees the bucket alone: in a key it would take `::` for a chain of file systems, and `#` for a fragment.
+    bucket, slash, key = _split(url)
+    system, root = url_to_fs(bucket, **_options(family(url), hurried))
     _KEPT[id(system)] = system
     if family(url) == "s3":
         system.retries = 1  # botocore has its own, and what is left is ours: three loops would multiply
-    return system, path
+    return system, f"{root.rstrip('/')}{slash}{key.rstrip('/')}" if key.strip("/") else root
+
+
+def _split(url: str) -> tuple[str, str, str]:
+    """(`s3://bucket`, `/`, key)."""
+    scheme, _, rest = url.partition("://")
+    bucket, slash, key = rest.partition("/")
+    return f"{scheme}://{bucket}", slash, key
 
 
 def _options(kind: str, hurried: bool) -> dict[str, Any]:

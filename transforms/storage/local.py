@@ -1,10 +1,10 @@
 """Folders of this machine. An object is written beside its final name under a temporary one, synced, then renamed."""
 
+import contextlib
 import errno
 import fnmatch
 import glob
 import os
-import re
 import shutil
 import tempfile
 import uuid
@@ -15,6 +15,31 @@ from typing import BinaryIO
 from transforms.storage.errors import StorageError
 
 TEMPORARY_PREFIX = ".tmp-"
+SPACE = "free some space and run again"
+PERMISSION = "ask for leave to write there, or name another folder"
+REMEDIES = {
+    errno.ENOSPC: SPACE,
+    errno.EDQUOT: "your quota is used up: free some space and run again",
+    errno.EACCES: PERMISSION,
+    errno.EPERM: PERMISSION,
+    errno.EROFS: "the disk is mounted for reading alone: name a folder on another one",
+    errno.ENAMETOOLONG: "name a folder with a shorter path",
+    errno.ENOTDIR: "a part of the path is a file: name another folder",
+    errno.EEXIST: "a file has the name of the folder: move it away, or name another folder",
+    errno.EISDIR: "a folder has the name of the file: move it away, or name another folder",
+    errno.ENOENT: "the folder is gone: run again, and leave it where it is",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n) and run again",
+    errno.ENFILE: "too many files are open on this machine: close some programs and run again",
+    errno.EFBIG: "files may not be so large here: raise the limit (ulimit -f), or name another disk",
+    errno.EIO: "the disk fails: check it, or name a folder on another one",
+    errno.ESTALE: "the network disk has lost its server: mount it again, then run again",
+}
+
+
+def explained(doing: str, error: OSError) -> StorageError:
+    """One line with what was being done, why it cannot be, and the remedy that fits."""
+    remedy = REMEDIES.get(error.errno or 0, "look after that disk, then run again")
+    return StorageError(f"{doing}: {error.strerror or error}; {remedy}")
 
 
 def exists(path: str) -> bool:
@@ -22,56 +47,53 @@ def exists(path: str) -> bool:
 
 
 def size_bytes(path: str) -> int:
-    return os.path.getsize(path)
+    with _reading(path):
+        return os.path.getsize(path)
 
 
 def modified_s(path: str) -> float:
-    return os.path.getmtime(path)
+    with _reading(path):
+        return os.path.getmtime(path)
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
 
 
 def make_folder(path: str) -> None:
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"cannot make the folder {path}: {error.strerror}; {remedy(error)}") from error
+        raise explained(f"cannot make the folder {path}", error) from error
 
 
 def list_names(folder: str, pattern: str) -> list[str]:
     if not os.path.isdir(folder):
         return []
-    return sorted(n for n in os.listdir(folder) if not n.startswith(".") and fnmatch.fnmatchcase(n, pattern))
+    with _reading(folder):
+        return sorted(n for n in os.listdir(folder) if not n.startswith(".") and fnmatch.fnmatchcase(n, pattern))
 
 
 def glob_files(pattern: str) -> list[str]:
-    pattern = literal_first(pattern, os.path.lexists)
     return [os.path.abspath(p) for p in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(p)]
 
 
-def literal_first(pattern: str, is_there: Callable[[str], bool]) -> str:
-    """The pattern in which names that are there as they are written, such as `photos [2019]`, stand for themselves."""
-    plain, escaped = "", ""
-    for part in re.split("(/)", pattern):
-        plain += part
-        if glob.has_magic(part) and part != "**" and is_there(plain):
-            part = glob.escape(part)
-        escaped += part
-    return escaped
-
-
 def open_for_reading(path: str) -> BinaryIO:
-    try:
+    with _reading(path):
         return open(path, "rb")
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
 
 
 def read_bytes(path: str) -> bytes:
-    with open_for_reading(path) as file:
+    with open_for_reading(path) as file, _reading(path):
         return file.read()
 
 
 def read_range(path: str, offset: int, length: int) -> bytes:
-    with open_for_reading(path) as file:
+    with open_for_reading(path) as file, _reading(path):
         return os.pread(file.fileno(), length, offset)
 
 
@@ -87,7 +109,7 @@ def publishing(folder: str, path_of: Callable[[], str], *, keep_first: bool = Fa
             os.fsync(file.fileno())
         _put(temporary, path_of(), keep_first)
     except OSError as error:
-        raise StorageError(f"cannot write {path_of()}: {error.strerror or error}; {remedy(error)}") from error
+        raise explained(f"cannot write {path_of()}", error) from error
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
@@ -118,21 +140,10 @@ def scratch_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        folder = tempfile.gettempdir()
-        raise StorageError(f"cannot write in {folder}: {error.strerror}; {remedy(error)}") from error
-
-
-def remedy(error: OSError) -> str:
-    """What a person can do about a file that cannot be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "free some space and run again"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "let this user write there, or choose another folder"
-    if error.errno == errno.ENAMETOOLONG:
-        return "choose a shorter name"
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return "allow more open files (ulimit -n) and run again"
-    return "look after that disk and run again"
+        folder = "the folder of temporary files (TMPDIR)"
+        with contextlib.suppress(FileNotFoundError):  # what it raises where no such folder can be written
+            folder = tempfile.gettempdir()
+        raise explained(f"cannot write in {folder}", error) from error
 
 
 def delete(path: str) -> None:
@@ -140,6 +151,8 @@ def delete(path: str) -> None:
         os.unlink(path)
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise explained(f"cannot delete {path}", error) from error
 
 
 def sweep(folder: str, keep: set[str]) -> list[str]:
@@ -160,4 +173,7 @@ def sweep_temporary(folder: str) -> None:
 
 def delete_folder(path: str) -> None:
     if os.path.isdir(path):
-        shutil.rmtree(path)
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            raise explained(f"cannot delete {path}", error) from error

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 from transforms.storage import errors
 from transforms.storage.errors import StorageError, explained, failures
 from transforms.storage.filesystems import has_folders, reached, upload_options, url_of, whole_read_options
-from transforms.storage.local import TEMPORARY_PREFIX, literal_first, scratch_errors
+from transforms.storage.local import TEMPORARY_PREFIX, scratch_errors
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ def _entries(folder: str) -> list[dict[str, Any]]:
 
 def glob_files(pattern: str) -> list[str]:
     def globbed(fs: Any, path: str) -> list[str]:
-        found = fs.glob(literal_first(path, fs.exists), detail=True)
+        found = fs.glob(path, detail=True)
         return sorted(name for name, entry in found.items() if entry["type"] == "file")
 
     try:
