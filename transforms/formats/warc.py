@@ -223,6 +223,8 @@ def _drain(member: "zlib._Decompress", data: bytes) -> None:
 
 def _entry(record: WarcRecord | PlainRecord, max_body_bytes: int) -> WarcEntry | Drop | None:
     """What a record is good for; a Drop where the file ends inside it."""
+    if isinstance(record, WarcRecord) and not any(name.lower() == "warc-type" for name, _ in record.headers):
+        return Drop(Reason.ARCHIVE_BROKEN, detail="a record without WARC-Type")  # every record has one (ISO 28500, 5)
     kind = _kind(record)
     if kind not in (WarcRecordType.response, WarcRecordType.resource):
         return _check_length(record.consume(), record.content_length)
@@ -235,7 +237,9 @@ def _entry(record: WarcRecord | PlainRecord, max_body_bytes: int) -> WarcEntry |
     if len(block) == record.content_length and not _digest_holds(record.headers.get("WARC-Block-Digest"), block):
         return _problem(Drop(Reason.ARCHIVE_BROKEN, detail="the block does not have its WARC-Block-Digest"), url)
     answer = _answer(record, block)
-    return _judge_answer(url, answer, max_body_bytes) if answer is not None else None
+    if answer is None:
+        return _problem(Drop(Reason.ARCHIVE_BROKEN, detail="a response record without an HTTP answer"), url)
+    return _judge_answer(url, answer, max_body_bytes)
 
 
 def _check_length(consumed: int | None, length: int) -> Drop | None:

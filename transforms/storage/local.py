@@ -30,7 +30,7 @@ REMEDIES = {
     errno.ENOENT: "the folder is gone: run again, and leave it where it is",
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n) and run again",
     errno.ENFILE: "too many files are open on this machine: close some programs and run again",
-    errno.EFBIG: "files may not be so large here: raise the limit (ulimit -f), or name another disk",
+    errno.EFBIG: f"{SPACE}; where there is enough, raise the limit of a file's size (ulimit -f)",
     errno.EIO: "the disk fails: check it, or name a folder on another one",
     errno.ESTALE: "the network disk has lost its server: mount it again, then run again",
 }

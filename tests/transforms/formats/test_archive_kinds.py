@@ -3,7 +3,7 @@
 import gzip
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from filters.reasons import Reason
@@ -124,7 +124,10 @@ pieces = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(b"WARC/0.\n" + arc(4))  # a head without a type: fastwarc passes over it
+@example(b"WARC/0.\nContent-Length:\nContent-Length:" + warc(1))
+@settings(max_examples=150, deadline=None, derandomize=True,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(st.lists(pieces, max_size=7).map(b"".join))
 def test_no_bytes_make_the_reader_raise_and_none_are_lost_in_silence(read, data):
     found = read(data)
