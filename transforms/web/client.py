@@ -20,7 +20,8 @@ from transforms.formats.http_headers import WHOLE_ANSWERS, Headers, first, joine
 from transforms.web.address import Resolver
 from transforms.web.certificates import authorities
 from transforms.web.curl import Curl, Request
-from transforms.web.failures import drop_of
+from transforms.web.failures import BROKEN_HEAD, drop_of
+from transforms.web.lenient import LenientReader
 from transforms.web.loop import loop_clock
 from transforms.web.settings import Address, WebSettings
 from transforms.web.target import Target, target_of
@@ -142,9 +143,11 @@ class Client:
         self._fields = [f"User-Agent: {user_agent}", f"Accept-Encoding: {ACCEPTED}"]
         self._resolver = resolver or Resolver(settings)
         self._curl: Curl | None = None
+        self._broken_heads: set[str] = set()  # origins whose header lines libcurl does not read
 
     async def __aenter__(self) -> "Client":
-        self._curl = Curl(authorities(self._settings.ca_file))
+        ca_file = authorities(self._settings.ca_file)
+        self._curl, self._lenient = Curl(ca_file), LenientReader(ca_file)
         self._large = LargeBodies(self._settings.large_bodies_at_once, self._curl.resume)
         return self
 
@@ -181,7 +184,7 @@ class Client:
         if isinstance(found, Drop):
             reply = reply._replace(drop=found)
         else:
-            reply = await self._transferred(reply, request_of(target, found, self._fields_of(wanted)), wanted, watcher)
+            reply = await self._transferred(reply, target, found, wanted, watcher)
         if reply.drop is None and reply.status not in WHOLE_ANSWERS:
             reply = reply._replace(drop=Drop(Reason.HTTP_STATUS, reply.status))
         return reply._replace(duration_s=time.monotonic() - began_s, loop_late_s=clock.late_s - late_s)
@@ -189,19 +192,31 @@ class Client:
     def _fields_of(self, wanted: Wanted) -> list[str]:
         return [*self._fields, f"Accept: {wanted.accept}", *(f"{name}: {value}" for name, value in wanted.headers)]
 
-    async def _transferred(self, reply: Reply, request: Request, wanted: Wanted, watcher: Watcher | None) -> Reply:
+    async def _transferred(
+        self, reply: Reply, target: Target, addresses: Sequence[Address], wanted: Wanted, watcher: Watcher | None
+    ) -> Reply:
+        if target.origin in self._broken_heads:
+            async with self._lenient.turn:
+                transfer = self._new_transfer(wanted, watcher, may_grow=lambda transfer: True)
+                fields = self._fields_of(wanted)
+                end = await self._lenient.run(target, addresses, fields, transfer, wanted.max_bytes)
+        else:
+            transfer = self._new_transfer(wanted, watcher, self._large.may_grow)
+            assert self._curl is not None
+            try:
+                end = await self._curl.run(request_of(target, addresses, self._fields_of(wanted)), transfer)
+            finally:
+                self._large.end(transfer)
+        drop = drop_of(end, transfer, target.url)
+        if drop == BROKEN_HEAD:
+            self._broken_heads.add(target.origin)
+        return await self._judged(_with_head(reply, transfer), transfer, drop, wanted)
+
+    def _new_transfer(self, wanted: Wanted, watcher: Watcher | None, may_grow: Callable[[Transfer], bool]) -> Transfer:
         watcher = watcher or _Nobody()
         caps = Caps(wanted.max_bytes, self._settings.max_header_bytes, wanted.cut)
         connected = self._connected(watcher)
-        transfer = Transfer(
-            caps, self._settings.timeouts, loop_clock().now_s, connected, watcher.answered, self._large.may_grow
-        )
-        assert self._curl is not None
-        try:
-            end = await self._curl.run(request, transfer)
-        finally:
-            self._large.end(transfer)
-        return await self._judged(_with_head(reply, transfer), transfer, drop_of(end, transfer, request.url), wanted)
+        return Transfer(caps, self._settings.timeouts, loop_clock().now_s, connected, watcher.answered, may_grow)
 
     async def _judged(self, reply: Reply, transfer: Transfer, failure: Drop | None, wanted: Wanted) -> Reply:
         """The body, where it is wanted and whole. Of an error or redirect the head is enough."""
@@ -262,6 +277,8 @@ async def follow(url: str, ask: Callable[[str], Awaitable[Reply]], max_redirects
     seen = {current}
     while True:
         reply = await ask(current)
+        if reply.drop == BROKEN_HEAD:  # the client reads this host leniently from now on
+            reply = await ask(current)
         replies.append(reply)
         if reply.status not in REDIRECTS or (reply.drop is not None and reply.drop.reason != Reason.HTTP_STATUS):
             return answer_of(url, replies, before)

@@ -20,6 +20,8 @@ _TLS = {
 }
 _WEIRD_SERVER_REPLY, _TOO_LARGE = 8, 100  # CURLE_*; pycurl has no names for them
 _NOT_HTTP = {_WEIRD_SERVER_REPLY, _TOO_LARGE, pycurl.E_UNSUPPORTED_PROTOCOL}
+_BROKEN_LINE = re.compile(r"without colon|nul byte in header", re.IGNORECASE)
+BROKEN_HEAD = Drop(Reason.BAD_HTTP, None, "a header line without a colon")
 _VERIFICATION = re.compile(r"(?:verify result|certificate problem): (.+?)(?: \(\d+\))?$")
 _BAD_FRAMING = re.compile(r"chunk|transfer-encoding", re.IGNORECASE)  # in what curl says of broken chunks
 
@@ -38,6 +40,8 @@ def drop_of(end: End, transfer: Transfer, url: str) -> Drop | None:
         return Drop(Reason.TLS_FAILED, None, _tls_detail(end.message, URL(url).hostname))
     if end.code == pycurl.E_COULDNT_CONNECT:
         return _connect_drop(end.errno, url)
+    if end.code == _WEIRD_SERVER_REPLY and _BROKEN_LINE.search(end.message):
+        return BROKEN_HEAD
     if end.code in _NOT_HTTP:
         return Drop(Reason.BAD_HTTP, None, "not an HTTP answer")
     if end.code == pycurl.E_URL_MALFORMAT:

@@ -111,6 +111,10 @@ class Transfer:
             return False
         return self._end(Drop(Reason.TOO_MANY_BYTES, self._caps.body_bytes))
 
+    def heard(self) -> None:
+        """Something came, of which more will be said later: the server goes on."""
+        self._heard_s = self._now_s()
+
     def resume(self) -> None:
         """The wait was ours: the server's deadlines did not run."""
         assert self._paused_s is not None
