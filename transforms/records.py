@@ -53,7 +53,7 @@ class Candidate(NamedTuple):
     uid: bytes  # (16,)
     url: str
     source: Source
-    captions: tuple[Caption, ...]  # best first: by count, then by hash
+    captions: tuple[Caption, ...]  # most frequent first, then the longest
     occurrences: int  # how many occurrences were merged into this row
     source_uid: str
     extra: str

@@ -3,7 +3,7 @@
     run.yaml                                     the settings
     manifest/STAGE[.NAME].json                   what is finished, from what
     pages/     plan/…  retries/…  STEM.parquet  STEM-….warc.gz        a crawl
-    candidates/ part-….parquet  pages-….parquet  rejects/ part-….parquet
+    candidates/ part-….parquet  pages-….parquet  languages.json  rejects/ part-….parquet
     images/    plan/…  pages/…  rounds/…  STEM.parquet  STEM-….tar  STEM.log.parquet
     hosts/     TASK-of-TASKS-….parquet           robots.txt and tdmrep.json
     scores/STEM.parquet   selection/NAME/STEM.parquet   shards/NAME/…   logs/
@@ -72,7 +72,7 @@ def stems_of_round(run: str, round_: int) -> list[str]:
     return [stem for stem in part_stems(run) if round_of(stem) == round_]
 
 
-# Pages, images, scores
+# Pages, candidates, images, scores
 
 
 def crawl_plan(run: str, round_: int, task: int) -> str:
@@ -97,6 +97,11 @@ def owner_of_host_files(name: str) -> tuple[int, int]:
     """(task, tasks) that a file of `hosts/` is of."""
     task, _, tasks, _ = name.split("-")
     return int(task), int(tasks)
+
+
+def languages(run: str) -> str:
+    """How many captions of each language the candidates have."""
+    return storage.join(run, CANDIDATES, "languages.json")
 
 
 def image_rows(run: str, stem: str) -> str:

@@ -1,5 +1,6 @@
 """Stage `select`: which pairs are kept, by rules. One selection a NAME; deciding again costs no request."""
 
+import json
 from typing import Any
 
 import apache_beam as beam
@@ -11,6 +12,8 @@ from pipeline.manifest import Stamp, outputs_of
 from pipeline.stages.base import Stage, facts_of
 from transforms import run_dir, storage
 from transforms.formats.parquet import count_rows
+from transforms.select.caption_choice import frequent
+from transforms.select.rules.language import LanguageStep
 from transforms.select.transform import Select
 
 
@@ -31,10 +34,22 @@ def work(c: Context) -> bool:
     storage.delete_folder(run_dir.selection_folder(c.run, c.name))
     stems = run_dir.part_stems(c.run)
     c.progress.stage("select", len(stems), "parts")
-    transform = Select(c.run, c.name, c.settings.select)
+    transform = Select(c.run, c.name, c.settings.select, preferred_languages(c))
     workers = c.engine.workers_for(run_dir.image_rows(c.run, stem) for stem in stems)
     c.engine.run(lambda p: p | "Parts" >> beam.Create(stems) | transform, "select", c.progress.say, workers)
     return True
+
+
+def preferred_languages(c: Context) -> tuple[str, ...]:
+    """The languages whose captions go first: the settings', else those that a rule keeps, else the run's own."""
+    settings = c.settings.select
+    if settings.prefer_languages != "run":
+        return settings.prefer_languages
+    for rule in settings.rules:
+        if isinstance(rule, LanguageStep) and rule.keep != "all":
+            return tuple(rule.keep)
+    path = run_dir.languages(c.run)
+    return frequent(json.loads(storage.read_text(path))) if storage.exists(path) else ()
 
 
 def facts(c: Context) -> dict[str, Any]:

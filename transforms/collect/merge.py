@@ -33,8 +33,8 @@ def _together(known: PlacedCaption | None, placed: PlacedCaption) -> PlacedCapti
 
 
 def candidate_of(uid: bytes, whole: Merged, max_captions: int) -> Candidate:
-    """The finished row: the `max_captions` most frequent captions, ties broken by their hash."""
-    captions = sorted((p.caption for p in whole.captions), key=lambda c: (-c.count, c.id))
+    """The finished row: the `max_captions` most frequent captions, the longest of equally frequent ones."""
+    captions = sorted((p.caption for p in whole.captions), key=lambda c: (-c.count, -len(c.text), c.id))
     first = whole.first
     return Candidate(
         uid,

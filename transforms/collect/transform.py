@@ -1,5 +1,6 @@
 """Pages and tables to candidates, wired: read, judge, one row an image, write. Logic is in the functions it names."""
 
+import json
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from transforms.formats import parquet
 from transforms.keep import Judgement, Keep
 from transforms.partition import partition_of, stable_bytes
 from transforms.records import Candidate, Merged, Occurrence, PageSeen, Reject, Stored, Unit
+from transforms.select.caption_choice import sure_language
 from transforms.sources.base import Reading
 from transforms.web.settings import WebSettings
 
@@ -64,6 +66,7 @@ class Collect(beam.PTransform):
             typed(read[PAGES], PageSeen)
             | "Write pages" >> WriteParts(self.run, run_dir.CANDIDATES, "pages", PageSeen, parts),
             all_rejects | "Write rejects" >> WriteParts(self.run, run_dir.REJECTS, "part", Reject, parts),
+            candidates | "Write languages" >> WriteLanguages(self.run),
         )
 
 
@@ -194,6 +197,28 @@ def not_stored(candidate: Candidate) -> Reject:
     caption = candidate.captions[0]
     return Reject("stored", "candidate", candidate.uid, candidate.url, caption.page_url, redact(caption.text),
                   str(Reason.NOT_STORED), float(candidate.occurrences), "")  # fmt: skip
+
+
+class WriteLanguages(beam.PTransform):
+    """How many captions of each language there are, `und` where it is not sure, to `candidates/languages.json`."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__()
+        self.run = run
+
+    def expand(self, candidates: PCollection) -> PCollection:
+        return (
+            candidates
+            | "Language"
+            >> beam.FlatMap(lambda c: [sure_language(caption) for caption in c.captions]).with_output_types(str)
+            | "Count" >> beam.combiners.Count.PerElement()
+            | "All" >> beam.combiners.ToList()
+            | "Write" >> beam.Map(write_languages, run_dir.languages(self.run))
+        )
+
+
+def write_languages(counts: Iterable[tuple[str, int]], path: str) -> None:
+    storage.publish(path, json.dumps(dict(sorted(counts))).encode())
 
 
 class WriteParts(beam.PTransform):

@@ -1,6 +1,7 @@
 """The rows of one part as pairs: images joined with their scores, and what became of each as `Selected`. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 
 from filters.reasons import Drop
 from filters.score import is_measured
@@ -8,6 +9,7 @@ from transforms import run_dir, storage
 from transforms.formats import parquet
 from transforms.records import Image, Pair, Score, ScoredCaption, Selected
 from transforms.rounds import live_images
+from transforms.select.caption_choice import UNMEASURED, caption_order
 
 
 def read_part(run: str, stem: str) -> Iterator[Pair | Selected]:
@@ -46,12 +48,6 @@ def pair_of(image: Image, stem: str, row: int, scores: Mapping[tuple[bytes, byte
     )
 
 
-def caption_order(scored: ScoredCaption) -> tuple[float, int, bytes]:
-    """Sorts the best caption first: by similarity, then by how often the web says it, then by its hash."""
-    similarity = scored.similarity if scored.similarity is not None else -2.0
-    return -similarity, -scored.caption.count, scored.caption.id
-
-
 def best_similarity(pair: Pair) -> float | None:
     return pair.captions[0].similarity if pair.captions else None
 
@@ -59,7 +55,7 @@ def best_similarity(pair: Pair) -> float | None:
 def rank_key(pair: Pair) -> tuple[int, float, bytes]:
     """Sorts the best member of a group of duplicates highest: pixels, then similarity, then uid."""
     similarity = best_similarity(pair)
-    return pair.width * pair.height, similarity if is_measured(similarity) else -2.0, pair.uid
+    return pair.width * pair.height, similarity if is_measured(similarity) else UNMEASURED, pair.uid
 
 
 def dropped(pair: Pair, step: str, drop: Drop, similarity: float | None) -> Selected:
@@ -79,6 +75,8 @@ def dropped(pair: Pair, step: str, drop: Drop, similarity: float | None) -> Sele
     )
 
 
-def kept(pair: Pair, max_captions: int) -> Selected:
-    ids = tuple(scored.caption.id for scored in pair.captions[:max_captions])
+def kept(pair: Pair, max_captions: int, languages: Collection[str] = ()) -> Selected:
+    """The final row of a kept pair. `languages`: those whose captions go first among equally similar ones."""
+    captions = sorted(pair.captions, key=partial(caption_order, languages=languages))
+    ids = tuple(scored.caption.id for scored in captions[:max_captions])
     return Selected(pair.uid, pair.url, True, "", "", None, "", ids, best_similarity(pair), pair.part, pair.row)

@@ -4,7 +4,7 @@ A rule that compares pairs ends a pass. Between two passes only what was decided
 found out about groups (`GroupResult`) crosses a shuffle; the pairs themselves are read again from their part.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from filters.reasons import Drop
@@ -67,7 +67,9 @@ def run_pass(run: str, part: str, updates: Iterable[PartUpdate], pass_: Pass) ->
     return _run_pass(read_part(run, part), updates, pass_)
 
 
-def final_rows(run: str, part: str, updates: Iterable[PartUpdate], pass_: Pass, max_captions: int) -> list[Selected]:
+def final_rows(
+    run: str, part: str, updates: Iterable[PartUpdate], pass_: Pass, max_captions: int, languages: Collection[str]
+) -> list[Selected]:
     """A row for each candidate of a part, in its order, after the last pass."""
     rows = list(read_part(run, part))
     pairs, state = _run_pass(rows, updates, pass_)
@@ -78,15 +80,23 @@ def final_rows(run: str, part: str, updates: Iterable[PartUpdate], pass_: Pass, 
         if isinstance(row, Selected):
             final.append(row)
         elif row.row in survivors:
-            final.append(kept(survivors[row.row], max_captions))
+            final.append(kept(survivors[row.row], max_captions, languages))
         else:
             drop = drops[row.row]
             final.append(dropped(row, drop.step, drop.drop, drop.similarity))
     return final
 
 
-def write_part(part: str, updates: Iterable[PartUpdate], run: str, name: str, pass_: Pass, max_captions: int) -> str:
-    rows = final_rows(run, part, updates, pass_, max_captions)
+def write_part(
+    part: str,
+    updates: Iterable[PartUpdate],
+    run: str,
+    name: str,
+    pass_: Pass,
+    max_captions: int,
+    languages: Collection[str],
+) -> str:
+    rows = final_rows(run, part, updates, pass_, max_captions, languages)
     parquet.write_rows(run_dir.selected_rows(run, name, part), Selected, rows)
     return part
 

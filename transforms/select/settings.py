@@ -2,7 +2,7 @@
 
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     Discriminator,
@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from filters.language import Code
 from filters.rules import Rules
 from transforms.outside import validated
 from transforms.select.rules.base import Rule
@@ -75,6 +76,9 @@ class SelectSettings(Rules):
 
     rules: tuple[Step, ...] = DEFAULT_STEPS  # the rules below, in the order in which they judge
     max_captions: int = Field(4, ge=1)  # of a kept pair; the first one becomes the .txt
+    # Languages (ISO 639-1) whose captions go first where scores do not decide.
+    # run: those that rule `language` keeps; without one, the most frequent, and those with more than half its captions.
+    prefer_languages: tuple[Code, ...] | Literal["run"] = "run"
 
     @model_validator(mode="after")
     def _fit_together(self) -> "SelectSettings":

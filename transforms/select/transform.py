@@ -4,7 +4,7 @@ What is shuffled is as lean as it can be: no pair, no text and no kept row, but 
 results about the groups of a part. See `passes.py`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,11 +24,14 @@ register(PartUpdate, GroupResult)
 
 
 class Select(beam.PTransform):
-    """Stems of `images/` parts to `selection/NAME/`: a row for every candidate, kept or with its reason."""
+    """Stems of `images/` parts to `selection/NAME/`: a row for every candidate, kept or with its reason.
 
-    def __init__(self, run: str, name: str, settings: SelectSettings) -> None:
+    `languages`: those whose captions go first (`caption_choice.preferred_languages`).
+    """
+
+    def __init__(self, run: str, name: str, settings: SelectSettings, languages: Sequence[str] = ()) -> None:
         super().__init__()
-        self.run, self.name, self.settings = run, name, settings
+        self.run, self.name, self.settings, self.languages = run, name, settings, tuple(languages)
 
     def expand(self, parts: PCollection) -> PCollection:
         *passes, last = split_into_passes(self.settings)
@@ -42,7 +45,14 @@ class Select(beam.PTransform):
             assert pass_.next_rule is not None
             label, rule = pass_.next_rule
             updates = updates | label >> ComparePairs(self.run, pass_, rule)
-        write = partial(write_part, run=self.run, name=self.name, pass_=last, max_captions=self.settings.max_captions)
+        write = partial(
+            write_part,
+            run=self.run,
+            name=self.name,
+            pass_=last,
+            max_captions=self.settings.max_captions,
+            languages=self.languages,
+        )
         return updates | "Write part" >> beam.MapTuple(write)
 
 

@@ -1,0 +1,39 @@
+"""Which of an image's captions is its text: the order in which they are kept, and the languages that go first. Pure."""
+
+from collections.abc import Collection, Mapping
+
+from filters.language import UNDETERMINED, LanguageRules, effective_language
+from transforms.records import Caption, ScoredCaption
+
+# What was written for who cannot see the image says what is on it; a title or a preview's text may be of anything.
+KINDS = {"alt": 0, "table": 0, "figcaption": 1, "title": 2, "og": 3}
+# Of languages with more than this share of the most frequent one's captions a run is made; the others are strays.
+LARGE_SHARE = 0.5
+ENOUGH_CHARACTERS = 200  # a longer caption is no better for being longer still
+UNMEASURED = -2.0  # below every cosine
+
+
+def caption_order(scored: ScoredCaption, languages: Collection[str] = ()) -> tuple[float, bool, int, int, int, bytes]:
+    """Sorts the best caption first: by similarity, then one in `languages` (ISO 639-1), then by kind, by how often the
+    web says it, by length, and by its hash."""
+    caption = scored.caption
+    return (
+        -(scored.similarity if scored.similarity is not None else UNMEASURED),
+        sure_language(caption) not in languages,
+        KINDS.get(caption.kind, len(KINDS)),
+        -caption.count,
+        -min(len(caption.text), ENOUGH_CHARACTERS),
+        caption.id,
+    )
+
+
+def sure_language(caption: Caption) -> str:
+    """The language of a caption, `und` where it is not sure enough to count."""
+    return effective_language(caption.language, caption.probability, LanguageRules())
+
+
+def frequent(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """The most frequent language, and those that come near it; sorted."""
+    known = {language: n for language, n in counts.items() if language != UNDETERMINED}
+    most = max(known.values(), default=0)
+    return tuple(sorted(language for language, n in known.items() if n > LARGE_SHARE * most))
