@@ -11,6 +11,7 @@ from apache_beam.utils.shared import Shared
 
 from filters.caption import judge_caption_early
 from filters.contact import redact
+from filters.language import LanguageRules, effective_language
 from filters.reasons import Drop, Reason
 from filters.url import UrlRules, judge_url
 from transforms import run_dir, storage
@@ -22,8 +23,7 @@ from transforms.collect.settings import CollectSettings
 from transforms.formats import parquet
 from transforms.keep import Judgement, Keep
 from transforms.partition import partition_of, stable_bytes
-from transforms.records import Candidate, Merged, Occurrence, PageSeen, Reject, Stored, Unit
-from transforms.select.caption_choice import sure_language
+from transforms.records import Candidate, Caption, Merged, Occurrence, PageSeen, Reject, Stored, Unit
 from transforms.sources.base import Reading
 from transforms.web.settings import WebSettings
 
@@ -210,14 +210,21 @@ class WriteLanguages(beam.PTransform):
         return (
             candidates
             | "Language"
-            >> beam.FlatMap(lambda c: [sure_language(caption) for caption in c.captions]).with_output_types(str)
-            | "Count" >> beam.combiners.Count.PerElement()
-            | "All" >> beam.combiners.ToList()
-            | "Write" >> beam.Map(write_languages, run_dir.languages(self.run))
+            >> beam.FlatMap(lambda c: [(sure_language(caption), 1) for caption in c.captions]).with_output_types(
+                tuple[str, int]
+            )
+            | "Count" >> beam.CombinePerKey(sum)
+            | "As one" >> beam.Map(lambda count: (0, count)).with_output_types(tuple[int, tuple[str, int]])
+            | "One list" >> beam.GroupByKey()
+            | "Write" >> beam.MapTuple(partial(write_languages, path=run_dir.languages(self.run)))
         )
 
 
-def write_languages(counts: Iterable[tuple[str, int]], path: str) -> None:
+def sure_language(caption: Caption) -> str:
+    return effective_language(caption.language, caption.probability, LanguageRules())
+
+
+def write_languages(_: int, counts: Iterable[tuple[str, int]], path: str) -> None:
     storage.publish(path, json.dumps(dict(sorted(counts))).encode())
 
 
