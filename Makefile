@@ -29,6 +29,9 @@ $(JOB_SERVER): tests/cluster/job_server/pom.xml
 	mvn -B -q -s tests/cluster/job_server/settings.xml -f tests/cluster/job_server/pom.xml package
 	@touch $@
 
+.PHONY: job-server
+job-server: $(JOB_SERVER) ## Beam's job server for Spark, which the cluster's tests need
+
 .PHONY: help
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18

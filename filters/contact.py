@@ -1,11 +1,16 @@
 """E-mail addresses and telephone numbers in captions. A drop never holds what was found.
 
-Numbers are recognised by their shape, not by a register of valid ones: a wrong number is another person's.
+Numbers are recognised by their shape and the words before them, not by a register of valid ones: a wrong number is
+another person's. The register decides only where a word such as "cell" may mean something else.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import pairwise
+
+import phonenumbers
+from phonenumbers import PhoneNumberType
 
 from filters.reasons import Drop, Reason
 from filters.rules import Rules
@@ -69,19 +74,26 @@ _RUSSIAN = re.compile(
 _BRAZILIAN = re.compile(rf"{_ALONE}(?:\(\d{{2}}\)\s?9?\d{{4}}|\d{{2}}\s9\d{{4}})-\d{{4}}{_END}", re.ASCII)
 # Tel.: 123 45 67, phone 5551234: a word says what it is.
 _NAMED = re.compile(
-    r"(?:(?<![\w])(?:tel|telef|telefon|telefono|telefone|telephone|teleph|t[eé]l[eé]phone|tel[eé]fono|phone|mobile|mobil|m[oó]vil|"
+    r"(?:(?<![\w])(?P<word>tel|telef|telefon|telefono|telefone|telephone|teleph|t[eé]l[eé]phone|tel[eé]fono|phone|mobile|mobil|m[oó]vil|"
     r"handy|cell|call|fax|whatsapp|hotline|tlf|puh|gsm|telp|hp)(?![\w])|(?:[Тт]ел|[Тт]елефон|[Фф]акс|[Мм]об|[Ττ]ηλ|電話|电话|手机|手機|热线|"
     r"전화|연락처|โทร|هاتف|تلفن|موبايل|جوال|טלפון|[Đđ]iện thoại|☎|📞|📱|☏))"
-    r"(?:\.|\s?(?:no|nr|number|at|us|on|me)\b){0,2}[\s.:：#-]{0,4}(?P<number>\+?\(?\d(?:[\s./()-]{0,2}\d){6,14})"
+    r"(?P<mark>(?:\.|\s?(?:no|nr|number|at|us|on|me)\b){0,2}[\s.:：#-]{0,4})(?P<number>\+?\(?\d(?:[\s./()-]{0,2}\d){6,14})"
     + _END,
     re.IGNORECASE | re.ASCII,
 )
+# Words that mean much else too ("cell 1234567" of a microscope, "mobile 3310 1100 6310" of models): without a colon or
+# the like, the number behind one must be dialled somewhere.
+_AMBIGUOUS = frozenset({"cell", "mobile", "mobil", "handy", "hp", "gsm", "puh"})
+# Where mobile numbers are given without any prefix and have nine digits or more: eight are too few to be told.
+_REGIONS_WITHOUT_ZERO = ("IN", "BR", "ES", "PT", "PL", "CN", "MX", "CO", "CZ", "GR")
+_MOBILE_KINDS = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE)
 _SHAPES = (_PLUS, _DOUBLE_ZERO, _NORTH_AMERICAN, _NATIONAL, _MOBILE, _RUSSIAN, _BRAZILIAN)
 
 # A word before the digits that says they count something else.
 _SERIAL = re.compile(
     r"(?:\b(?:isbn(?:-1[03])?|issn|ean|upc|gtin|asin|doi|sku|serial|s/n|sn|p/n|part|item|article|model|invoice|inv|"
-    r"id|ref|reference|lot|no|nr|catalog(?:ue)?|accession|acc|patent|vol|version|v|iban|"
+    r"id|ref|reference|lot|chapters?|chap|ch|chapitre|kapitel|cap[ií]tulo|capitolo|pages?|pp?|seiten?|figures?|figs?|abb|"
+    r"tables?|tab|plates?|episodes?|ep|seasons?|levels?|lessons?|lektion|steps?|volumes?|series|slides?|no|nr|catalog(?:ue)?|accession|acc|patent|vol|version|v|iban|"
     r"account|konto|isrc|oclc|lccn|pmid|barcode|code|inventar|inv\.-nr|coordinates|gps|lat|lon)[.:#]?\s?(?:no|nr|number|id)?"
     r"[.:#]?|[#№])\s?[:=]?\s?$",
     re.IGNORECASE,
@@ -147,7 +159,7 @@ def find_phones(text: str) -> list[Span]:
     if sum(c.isdigit() for c in text) < MIN_DIGITS:
         return []
     plain = _plain(text)
-    found = [m.span("number") for m in _NAMED.finditer(plain) if _may_be_called(m["number"])]
+    found = [m.span("number") for m in _NAMED.finditer(plain) if _may_be_called(m)]
     found += [span for pattern in _SHAPES for span in _shaped(pattern, plain)]
     return sorted(found)
 
@@ -159,9 +171,30 @@ def _shaped(pattern: re.Pattern[str], plain: str) -> Iterator[Span]:
             yield match.span()
 
 
-def _may_be_called(number: str) -> bool:
-    """After a word such as "mobile" a number may still be a list of years, or a count."""
-    return not (_YEARS.fullmatch(number) or _THOUSANDS.fullmatch(number) or _DATES.match(number))
+def _may_be_called(named: re.Match[str]) -> bool:
+    """After a word such as "mobile" a number may still be a list of years, or a count, or that of a cell or a model."""
+    number = named["number"]
+    if _YEARS.fullmatch(number) or _THOUSANDS.fullmatch(number) or _DATES.match(number) or _counts_on(number):
+        return False
+    is_sure = (named["word"] or "").lower() not in _AMBIGUOUS or named["mark"].strip() or number[0] in "+(0"
+    return bool(is_sure) or _is_dialled(number)
+
+
+def _is_dialled(number: str) -> bool:
+    """Whether a number without a prefix is as long as North America's, or a mobile one of some region."""
+    if len(re.sub(r"\D", "", number)) == 10 and number[0] in "23456789":
+        return True
+    for region in _REGIONS_WITHOUT_ZERO:
+        parsed = phonenumbers.parse(number, region)
+        if phonenumbers.is_valid_number(parsed) and phonenumbers.number_type(parsed) in _MOBILE_KINDS:
+            return True
+    return False
+
+
+def _counts_on(number: str) -> bool:
+    """01 02 03 04 05: each group is the one before it and one."""
+    groups = [int(group) for group in re.findall(r"\d+", number)]
+    return len(groups) > 2 and all(later == earlier + 1 for earlier, later in pairwise(groups))
 
 
 def _is_number(text: str, pattern: re.Pattern[str]) -> bool:
@@ -172,7 +205,7 @@ def _is_number(text: str, pattern: re.Pattern[str]) -> bool:
         return not re.fullmatch(r"\+\s?\d{1,3}(?:[\s.]?000)+", text)
     if pattern is _NATIONAL and (digits < 9 or digits > 12 or _mixes_dots(text)):
         return False
-    return not (_DATES.match(text) or _CLOCKS.search(text) or _ends_in_years(text))
+    return not (_DATES.match(text) or _CLOCKS.search(text) or _ends_in_years(text) or _counts_on(text))
 
 
 def _mixes_dots(text: str) -> bool:

@@ -53,6 +53,11 @@ NO_EMAILS = [
     "Cats at play (a series). Part two",
 ]
 PHONES = [
+    "cell: 555 1234",
+    "Cell 555 123 4567",
+    "mobile 98765 43210",
+    "mobile no 3310 1100 6310",
+    "handy 0171 1234567",
     "+49 30 123456",
     "+1 (555) 123-4567",
     "+1-555-123-4567",
@@ -115,6 +120,15 @@ PHONES = [
     "phone number: 555 12 34",
 ]
 NO_PHONES = [
+    "Chapter 01 02 03 04 05",
+    "01 02 03 04 05",
+    "Kapitel 03 12 45 17 22",
+    "fig. 06 12 34 56 78",
+    "cell 1234567 microscope image",
+    "a HeLa cell 20201234 stained",
+    "Nokia 3310 1100 6310",
+    "mobile 3310 1100 6310",
+    "the handy 12 34 56 78 kit",
     "1914-1918",
     "14.07.1789",
     "2020-01-01",
