@@ -46,86 +46,19 @@ _URL = re.compile(
 )
 _QUOTES = " .,:;!?*|«»\"'()[]<>›‹→←…-–—_#•·“”„‘’「」『』【】《》（）。，、：！？"
 
-# Nothing but such words, with or without numbers, says nothing: "logo image", "Photo 3 of 12".
-GENERIC_WORDS = frozenset(
-    [
-        "image",
-        "images",
-        "img",
-        "photo",
-        "photos",
-        "photograph",
-        "picture",
-        "pictures",
-        "pic",
-        "pics",
-        "logo",
-        "logos",
-        "icon",
-        "icons",
-        "banner",
-        "thumbnail",
-        "thumb",
-        "placeholder",
-        "avatar",
-        "graphic",
-        "figure",
-        "fig",
-        "slide",
-        "default",
-        "main",
-        "new",
-        "site",
-        "website",
-        "page",
-        "web",
-        "blog",
-        "post",
-        "article",
-        "product",
-        "item",
-        "header",
-        "footer",
-        "featured",
-        "cover",
-        "hero",
-        "gallery",
-        "small",
-        "large",
-        "big",
-        "full",
-        "size",
-        "preview",
-        "screenshot",
-        "background",
-        "of",
-        "the",
-        "a",
-        "an",
-        "no",
-        "nr",
-        "untitled",
-        "unnamed",
-        "alt",
-        "bild",
-        "bilder",
-        "foto",
-        "fotos",
-        "abbildung",
-        "von",
-        "imagen",
-        "imágenes",
-        "de",
-        "image",
-        "immagine",
-        "imagem",
-        "obraz",
-        "zdjęcie",
-        "фото",
-        "изображение",
-        "из",
-    ]
-)
+# Nothing but such words, at least one of PICTURE_WORDS among them, with or without numbers, says nothing: "logo image",
+# "Photo 3 of 12". Without one of those they are a title: "The Hero", "A New Cover", "The Big Blog Post".
+PICTURE_WORDS = frozenset({
+    "image", "images", "img", "photo", "photos", "photograph", "picture", "pictures", "pic", "pics", "logo",
+    "logos", "icon", "icons", "banner", "thumbnail", "thumb", "placeholder", "avatar", "graphic", "figure", "fig",
+    "slide", "preview", "screenshot", "background", "bild", "bilder", "foto", "fotos", "abbildung", "imagen",
+    "imágenes", "immagine", "imagem", "obraz", "zdjęcie", "фото", "изображение",
+})  # fmt: skip
+FILLER_WORDS = frozenset({
+    "default", "main", "new", "site", "website", "page", "web", "blog", "post", "article", "product", "item",
+    "header", "footer", "featured", "cover", "hero", "gallery", "small", "large", "big", "full", "size", "of",
+    "the", "a", "an", "no", "nr", "untitled", "unnamed", "alt", "von", "de", "из",
+})  # fmt: skip
 
 BOILERPLATE = (
     "image", "images", "img", "image of", "picture of", "photo of", "photo", "photos", "picture", "pictures", "pic",
@@ -139,7 +72,9 @@ BOILERPLATE = (
     "view larger", "view full size", "view image", "open image", "featured image", "post thumbnail", "post image",
     "cover image", "hero image", "main image", "product image", "stock photo", "advertisement", "ad", "ads",
     "sponsored", "read more", "learn more", "more", "menu", "search", "close", "next", "previous", "prev", "back",
-    "home", "share", "share this", "share on facebook", "share on twitter", "share on x", "share on linkedin",
+    "home", "page", "web page", "website", "blog", "blog post", "post", "article", "product", "item", "footer",
+    "default", "featured", "featured post", "featured product", "cover", "hero", "gallery", "unnamed", "share",
+    "share this", "share on facebook", "share on twitter", "share on x", "share on linkedin",
     "facebook", "twitter", "instagram", "linkedin", "youtube", "pinterest", "rss", "rss feed", "print", "email",
     "download", "play", "play video", "arrow", "arrow right", "arrow left", "null", "undefined", "none", "n/a",
     "bild", "foto", "grafik", "symbolbild", "kein bild", "kein bild vorhanden", "platzhalter", "vergrößern",
@@ -247,12 +182,16 @@ def is_url(caption: str) -> bool:
 
 
 def is_boilerplate(caption: str, more: list[str]) -> bool:
-    """Whether the whole caption, but for case and outer punctuation, is a text that says nothing."""
+    """Whether the whole caption, but for case, numbers and outer punctuation, is a text that says nothing."""
     bare = caption.casefold().strip(_QUOTES)
     if bare in _BOILERPLATE or (bool(more) and bare in {m.casefold().strip(_QUOTES) for m in more}):
         return True
-    words = re.split(r"[\W\d_]+", bare) if len(bare) <= DETAIL_CHARACTERS else []
-    return any(words) and all(word in GENERIC_WORDS for word in words if word)
+    if len(bare) > DETAIL_CHARACTERS:
+        return False
+    words = {word for word in re.split(r"[\W\d_]+", bare) if word}
+    is_generic = bool(words & PICTURE_WORDS) and words <= PICTURE_WORDS | FILLER_WORDS
+    return is_generic or bare.rstrip(_NUMBERS) in _BOILERPLATE
 
 
+_NUMBERS = f"0123456789{_QUOTES}"
 _BOILERPLATE = frozenset(text.casefold() for text in BOILERPLATE)

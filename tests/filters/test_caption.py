@@ -257,10 +257,21 @@ def test_boilerplate_in_many_languages(caption):
 
 
 @pytest.mark.parametrize(
-    "caption", ["image of a red barn", "Logo design by an artist", "the home of Picasso", "写真に写る赤い船"]
+    "caption",
+    ["image of a red barn", "Logo design by an artist", "the home of Picasso", "写真に写る赤い船"],
 )
 def test_boilerplate_is_the_whole_caption_or_none(caption):
     assert reason(caption) is None
+
+
+@pytest.mark.parametrize("caption", ["The Hero", "A New Cover", "The Big Blog Post", "Big Hero 6", "The Full Post"])
+def test_a_title_is_no_boilerplate(caption):
+    assert reason(caption, CaptionRules(min_words=1)) is None
+
+
+@pytest.mark.parametrize("caption", ["Hero", "hero image", "Blog Post 12", "page 3", "Large Cover Image", "Item 4"])
+def test_a_label_is(caption):
+    assert reason(caption, CaptionRules(min_words=1)) is Reason.CAPTION_BOILERPLATE
 
 
 def test_boilerplate_can_be_added_and_switched_off():
