@@ -8,6 +8,7 @@ from typing import Any
 import apache_beam as beam
 
 from filters.reasons import Reason
+from filters.url import normalise_url
 from pipeline.columns import live_columns
 from pipeline.config import EngineSettings, content
 from pipeline.context import Context
@@ -36,7 +37,13 @@ def stamp(c: Context) -> Stamp:
 
 
 def check(c: Context) -> None:
-    """Who is asked is known only after collect: `make_plan` checks the contact."""
+    """Foreign hosts get a contact: those that a source knows of before any work; `make_plan` checks all of them."""
+    if c.settings.web.contact or c.settings.demo is not None or c.manifests.read("collect") is not None:
+        return
+    for source in c.settings.collect.all_sources().values():
+        for url in source.known_urls():
+            if (normal := normalise_url(url) or "").startswith(("http://", "https://")):
+                check_contact(normal, c.settings.web)
 
 
 def work(c: Context) -> bool:

@@ -156,8 +156,21 @@ def test_a_foreign_seed_without_a_contact(refused, seed):
 
 
 def test_a_foreign_table_without_a_contact(call, asked, tmp_path):
-    """What a table holds is known when it is read; the first request comes later."""
+    """Nothing is collected first: the first rows of a table say whom it will ask."""
     lines = ["url,caption", "http://localhost:9/a.jpg,a red kite over the sea", "https://example.org/b.jpg,a blue kite"]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    outcome = call(*urls("t.csv"))
+    assert outcome.code == 2
+    assert "web.contact is empty, and example.org is not on this machine" in outcome.err
+    assert asked == []
+    assert not (tmp_path / "run").exists()
+    assert call(*urls("t.csv"), "--to", "collect").code == 0  # asks nobody
+
+
+def test_a_foreign_row_far_down_without_a_contact(call, asked, tmp_path):
+    """What a table holds there is known when it is read; the first request comes later."""
+    local = [f"http://localhost:9/{n}.jpg,a red kite over the sea" for n in range(200)]
+    lines = ["url,caption", *local, "https://example.org/b.jpg,a blue kite"]
     (tmp_path / "t.csv").write_text("\n".join(lines))
     outcome = call(*urls("t.csv"))
     assert outcome.code == 2

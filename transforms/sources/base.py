@@ -73,6 +73,13 @@ class CandidateSource(Rules):
         """Urls that collecting will ask: their hosts must be able to reach whoever does."""
         return []
 
+    def known_urls(self) -> Iterable[str]:
+        """Some of the urls that the run will ask for, as they are written: those that are quick to see.
+
+        Asked for after `check`; a missing contact is found by them before any work.
+        """
+        return []
+
     def notes(self) -> list[str]:
         """What a person should know of how the files are read: said before any work, kept for the report."""
         return []

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -85,6 +85,10 @@ class TableSource(CandidateSource):
                     break
         if not good:
             raise TableError(broken or _nothing_in(files))
+
+    def known_urls(self) -> Iterator[str]:
+        rows = chain.from_iterable(read_table(path, self) for path in self.files())
+        return islice((row.url for row in rows if row.url), CHECKED_ROWS)
 
     def notes(self) -> list[str]:
         found = []
