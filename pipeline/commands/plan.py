@@ -16,6 +16,7 @@ from pipeline.config import Settings, as_yaml
 from pipeline.errors import UsageError
 from pipeline.manifest import Manifests
 from pipeline.stages import STAGES
+from pipeline.states import stage_state
 from transforms import run_dir, storage
 from transforms.formats import parquet
 from transforms.records import Candidate
@@ -54,12 +55,6 @@ def plan_of(settings: Settings, run: str) -> dict[str, Any]:
         plan["slowest_hosts"] = slowest_hosts(run, settings)
     plan["settings"] = yaml.safe_load(as_yaml(settings))
     return plan
-
-
-def stage_state(manifests: Manifests, label: str) -> str:
-    if manifests.read(label) is not None:
-        return "done"
-    return "begun" if manifests.started(label) is not None else "to do"
 
 
 def sources_of(settings: Settings) -> dict[str, Any]:

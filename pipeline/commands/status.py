@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.arguments import add_run, check_run
-from pipeline.commands.plan import stage_state
 from pipeline.manifest import Manifests
 from pipeline.stages import STAGES
+from pipeline.states import stage_state
 from pipeline.ui.fetch_view import FetchView, line_of, warning_of
 from transforms import run_dir, storage
 from transforms.rounds import rounds_of
@@ -41,7 +41,7 @@ def status_of(run: str) -> dict[str, Any]:
 def stage_status(run: str, manifests: Manifests, stage: str, label: str) -> dict[str, Any]:
     state = stage_state(manifests, label)
     row: dict[str, Any] = {"stage": label, "state": state}
-    if state == "done":
+    if state in ("done", "outdated"):
         row["counts"] = manifests.read(label)["counts"]  # type: ignore[index]
         row["duration_s"] = (manifests.log(label) or {}).get("duration_s")
     if state == "begun":

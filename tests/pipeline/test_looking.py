@@ -131,6 +131,24 @@ def test_the_status_of_a_half_done_fetch(call, finished_copy):
     assert f"3 of {len(parts)}" in call("status", finished_copy).out
 
 
+def states_of(run) -> dict[str, str]:
+    return {row["stage"]: row["state"] for row in status_of(str(run))["stages"]}
+
+
+def test_what_was_made_of_images_that_are_fetched_anew_is_outdated(call, finished_copy):
+    manifest = finished_copy / "manifest/fetch.json"
+    before = manifest.read_text()
+    manifest.unlink()
+    expected = {"collect": "done", "fetch": "begun", "score": "outdated", "select.main": "outdated",
+                "pack.main": "outdated"}  # fmt: skip
+    assert states_of(finished_copy) == expected
+    assert "outdated" in call("status", finished_copy).out
+    manifest.write_text(before)
+    assert set(states_of(finished_copy).values()) == {"done"}
+    manifest.write_text(json.dumps(json.loads(before) | {"outputs_digest": "other", "rounds": ["other"]}))
+    assert states_of(finished_copy) == expected | {"fetch": "done"}
+
+
 def test_the_status_of_a_run_that_has_just_begun(call, finished_copy):
     for name in ("manifest", "images", "candidates", "selection", "shards"):
         shutil.rmtree(finished_copy / name)
