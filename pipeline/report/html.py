@@ -40,6 +40,7 @@ def render(
         _faults(stats["faults"]),
         _tiles(stats),
         _section("The funnel", _funnel(stats["funnel"])),
+        _section("What most rows fell for", _notes(stats["main_reasons"])) if stats["main_reasons"] else "",
         _section("Pages of the crawl", _pages(stats["pages"])) if stats["pages"] else "",
         _section("How the sources were read", _notes(stats["notes"])) if stats["notes"] else "",
         _section("Damaged archives", _damage(stats["archives"])) if stats["archives"]["lost_records"] else "",

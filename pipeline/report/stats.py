@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.columns import live_columns, read_columns
 from pipeline.manifest import Manifests
+from pipeline.report.remedies import main_reasons
 from transforms import run_dir, storage
 from transforms.crawl.passes import newest_pages
 
@@ -23,6 +24,7 @@ Step = dict[str, Any]
 def collect_stats(run: str, name: str = "main") -> dict[str, Any]:
     """Everything that the report shows of a run. Stages that are not done yet are left out."""
     stats: dict[str, Any] = {"name": name, "funnel": funnel(run, name), "pages": page_outcomes(run)}
+    stats["main_reasons"] = main_reasons(stats["funnel"])
     stats["notes"] = (Manifests(run).read("collect") or {}).get("notes", [])
     stats["archives"] = archive_losses(run)
     stats |= image_facts(run)

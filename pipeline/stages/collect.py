@@ -11,6 +11,7 @@ from pipeline.config import content
 from pipeline.context import Context
 from pipeline.errors import DataError, UsageError
 from pipeline.manifest import Stamp, digest_of, digest_of_input, outputs_of
+from pipeline.report.remedies import remedy_of
 from pipeline.report.tables import lost_text, reasons_text
 from pipeline.stages.base import Stage, facts_of
 from pipeline.stages.contact import check_contact
@@ -132,6 +133,8 @@ def what_was_found(run: str) -> str:
     archived = Counter(row["reason"] for row in seen if row["reason"])
     found = (("pages", pages), ("archives", archived), ("rejects", rejects))
     parts = [f"{what}: {reasons_text(counts)}" for what, counts in found if counts]
+    if rejects:
+        parts.append(remedy_of(rejects.most_common(1)[0][0]))
     return "; ".join(parts) or "no page and no row"
 
 

@@ -21,7 +21,9 @@ def print_summary(run: str, name: str, complete: bool) -> None:
     stats = read_stats(run, name)
     if stats is not None:
         console.print(funnel_table(stats))
-        lost = stats.get("archives", {})  # a run of an older version has no such figures
+        for line in stats.get("main_reasons", []):  # a run of an older version has none, nor the figures below
+            console.print(line, highlight=False, soft_wrap=True)
+        lost = stats.get("archives", {})
         if lost.get("lost_records"):
             console.print(f"archives are damaged: {lost_text(**lost)} bytes were lost", highlight=False)
     for label, path in paths_of(run, name):
