@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from pipeline import __version__
 from pipeline.errors import UsageError
 from transforms import run_dir, storage
+from transforms.outside_code import code_digest
 from transforms.records import SCHEMA_VERSION
 
 URL_IDENTITY = 1
@@ -110,6 +111,14 @@ def digests_of_inputs(paths: Sequence[str]) -> list[str]:
     sizes = {path: storage.size_bytes(path) for path in paths if not storage.is_remote(path)}
     is_little = sum(sizes.values()) <= WHOLE_BYTES
     return [storage.sha256_of(path) if is_little and path in sizes else _digest_in_part(path) for path in paths]
+
+
+def digests_of_code(modules: Iterable[str]) -> dict[str, str]:
+    """Inputs of a stamp: the code of a user's own modules. Raises UsageError where one is not there."""
+    try:
+        return {f"code of {module}": code_digest(module) for module in sorted(set(modules)) if module}
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _digest_in_part(path: str) -> str:

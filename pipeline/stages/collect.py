@@ -10,7 +10,7 @@ from pipeline.columns import read_columns
 from pipeline.config import content
 from pipeline.context import Context
 from pipeline.errors import DataError, UsageError
-from pipeline.manifest import Stamp, digest_of, digests_of_inputs, outputs_of
+from pipeline.manifest import Stamp, digest_of, digests_of_code, digests_of_inputs, outputs_of
 from pipeline.report.remedies import remedy_of
 from pipeline.report.tables import lost_text, reasons_text
 from pipeline.stages.base import Stage, facts_of
@@ -36,6 +36,9 @@ def stamp(c: Context) -> Stamp:
         files = [path for source in collect.all_sources().values() for path in source.files()]
         digests = zip(files, digests_of_inputs(files), strict=True)
         inputs |= {f"{index:05d} {os.path.basename(path)}": digest for index, (path, digest) in enumerate(digests)}
+        inputs |= digests_of_code(outside.source.partition(":")[0] for outside in collect.sources)
+        if collect.judge_early:
+            inputs |= digests_of_code(rule.module() for rule in c.settings.select.rules)
         for source in collect.all_sources().values():
             inputs |= {name: digest_of(value) for name, value in source.depends_on().items()}
     except SourceError as error:

@@ -8,7 +8,7 @@ import apache_beam as beam
 from pipeline.config import content
 from pipeline.context import Context
 from pipeline.errors import UsageError
-from pipeline.manifest import Stamp, outputs_of
+from pipeline.manifest import Stamp, digests_of_code, outputs_of
 from pipeline.stages.base import Stage, facts_of
 from transforms import run_dir, storage
 from transforms.formats.parquet import count_rows
@@ -18,7 +18,8 @@ from transforms.select.transform import Select
 
 
 def stamp(c: Context) -> Stamp:
-    return Stamp(content(c.settings.select), {"images": c.digest("fetch"), "scores": c.digest("score")})
+    inputs = {"images": c.digest("fetch"), "scores": c.digest("score")}
+    return Stamp(content(c.settings.select), inputs | digests_of_code(r.module() for r in c.settings.select.rules))
 
 
 def check(c: Context) -> None:

@@ -104,6 +104,20 @@ def test_select_runs_rules_of_a_file_outside(finished_copy, outside):
     assert len(rows) == sum(row["kept"] for row in rows) + sum(bool(row["reason"]) for row in rows)
 
 
+def test_an_edited_rule_decides_anew(finished_copy, outside):
+    policy = outside / "policy.yaml"
+    policy.write_text('rules: [{rule: "my_rules:TooRed"}]')
+    words = ["select", finished_copy, "--policy", policy, "--name", "mine"]
+    environment = {"PYTHONPATH": f"{outside}:{os.environ['PYTHONPATH']}"}
+    assert pairmill(*words, env=environment).code == 0
+    assert "select.mine: already done" in pairmill(*words, env=environment).err
+    (outside / "my_rules.py").write_text(MY_RULES.replace('"too red"', '"far too red"'))
+    outcome = pairmill(*words, env=environment)
+    assert outcome.code == 0, outcome.err
+    details = pq.read_table(finished_copy / "selection/mine")["detail"].to_pylist()
+    assert "far too red" in details
+
+
 @pytest.mark.parametrize(("rule", "says"), [
     ({"rule": "captoin"}, ["no rule 'captoin'", "did you mean 'caption'", "module:Class"]),
     ({"rule": "nowhere_at_all:TooRed"}, ["'nowhere_at_all:TooRed' cannot be imported", "PYTHONPATH"]),
