@@ -22,12 +22,21 @@ class Source(NamedTuple):
     encoding: str = ""  # WARC: a gzip member or plain record; SAMPLE; FAILED: `offset` is the row's number
 
 
+# What was written for who cannot see the image says what is on it; a title or a preview's text may be of anything.
+_KINDS = {"alt": 0, "table": 0, "figcaption": 1, "title": 2, "og": 3}
+
+
+def kind_rank(kind: str) -> int:
+    """Lower for the kinds of captions that say more of an image; unknown ones come last."""
+    return _KINDS.get(kind, len(_KINDS))
+
+
 class Caption(NamedTuple):
     """One text that the web says of an image."""
 
     id: bytes  # (8,)
     text: str  # NFC, white space collapsed
-    kind: str  # alt | title | figcaption | table
+    kind: str  # alt | title | figcaption | table | og; of several the one that says most
     page_url: str
     language: str  # ISO 639-1 or "und"
     probability: float  # of the language, 0..1

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from transforms.records import Candidate, Merged, Occurrence, PlacedCaption
+from transforms.records import Candidate, Merged, Occurrence, PlacedCaption, kind_rank
 
 
 def merged(occurrence: Occurrence) -> Merged:
@@ -24,12 +24,13 @@ def merge(parts: Iterable[Merged]) -> Merged:
 
 
 def _together(known: PlacedCaption | None, placed: PlacedCaption) -> PlacedCaption:
-    """One text from two places: counts add up, the smaller position speaks."""
+    """One text from two places: counts add up, the better kind stays, for the rest the smaller position speaks."""
     if known is None:
         return placed
     count = known.caption.count + placed.caption.count
     first = min(known, placed, key=lambda p: p.position)
-    return first._replace(caption=first.caption._replace(count=count))
+    kind = min(known.caption.kind, placed.caption.kind, key=lambda kind: (kind_rank(kind), kind))
+    return first._replace(caption=first.caption._replace(count=count, kind=kind))
 
 
 def candidate_of(uid: bytes, whole: Merged, max_captions: int) -> Candidate:

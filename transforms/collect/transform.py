@@ -54,6 +54,8 @@ class Collect(beam.PTransform):
             *judgements(self.settings.url, self.early), reject=reject, kept_type=Occurrence, reject_type=Reject
         )
         candidates = occurrences | "One row an image" >> MergeCaptions(self.settings.max_captions)
+        # Before images that no archive holds fall: a crawl and its archive are then of the same languages.
+        languages = candidates | "Write languages" >> WriteLanguages(self.run)
         rejects = [typed(read[REJECTS], Reject), early_rejects]
         if self.settings.warc is not None and self.settings.warc.images != "ignore":
             only = self.settings.warc.images == "only"
@@ -66,7 +68,7 @@ class Collect(beam.PTransform):
             typed(read[PAGES], PageSeen)
             | "Write pages" >> WriteParts(self.run, run_dir.CANDIDATES, "pages", PageSeen, parts),
             all_rejects | "Write rejects" >> WriteParts(self.run, run_dir.REJECTS, "part", Reject, parts),
-            candidates | "Write languages" >> WriteLanguages(self.run),
+            languages,
         )
 
 

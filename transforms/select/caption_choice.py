@@ -3,10 +3,8 @@
 from collections.abc import Collection, Mapping
 
 from filters.language import UNDETERMINED, LanguageRules, effective_language
-from transforms.records import Caption, ScoredCaption
+from transforms.records import Caption, ScoredCaption, kind_rank
 
-# What was written for who cannot see the image says what is on it; a title or a preview's text may be of anything.
-KINDS = {"alt": 0, "table": 0, "figcaption": 1, "title": 2, "og": 3}
 # Of languages with more than this share of the most frequent one's captions a run is made; the others are strays.
 LARGE_SHARE = 0.5
 ENOUGH_CHARACTERS = 200  # a longer caption is no better for being longer still
@@ -20,7 +18,7 @@ def caption_order(scored: ScoredCaption, languages: Collection[str] = ()) -> tup
     return (
         -(scored.similarity if scored.similarity is not None else UNMEASURED),
         sure_language(caption) not in languages,
-        KINDS.get(caption.kind, len(KINDS)),
+        kind_rank(caption.kind),
         -caption.count,
         -min(len(caption.text), ENOUGH_CHARACTERS),
         caption.id,
