@@ -55,6 +55,26 @@ def test_a_later_stage_needs_the_earlier_one(call, tmp_path):
     assert "not finished; run it first" in outcome.err
 
 
+def test_a_run_goes_on_from_another_directory(call, tmp_path, monkeypatch):
+    """All names are relative, and hold from where they were given."""
+    (tmp_path / "t.csv").write_text("url,caption\nhttp://localhost:9/a.jpg,a red kite over the sea\n")
+    words = ["--set", "collect.tables.paths=['*.csv']", "--set", "web.ca_file=ca.pem"]
+    (tmp_path / "ca.pem").write_text("")
+    assert call("run", "urls", "--run-dir", "run", "--to", "collect", *words).code == 0
+    (tmp_path / "elsewhere/deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere/deep")
+    assert config.load_run("../../run").collect.tables.paths == [str(tmp_path / "*.csv")]
+    outcome = call("run", "../../run/run.yaml", "--run-dir", "../../run", "--set", "web.ca_file=''")
+    assert outcome.code == 0, outcome.err
+    assert "collect: already done" in outcome.err
+    for again in (["retry", "../../run"], ["select", "../../run", "--name", "b", "--policy", "../../p.yaml"],
+                  ["pack", "../../run", "--name", "b"], ["status", "../../run"],
+                  ["why", "../../run", "http://localhost:9/a.jpg"]):  # fmt: skip
+        (tmp_path / "p.yaml").write_text("rules: [{rule: caption}]")
+        outcome = call(*again)
+        assert outcome.code == 0, (again, outcome.err)
+
+
 # fingerprints
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from filters.rules import operational
 from filters.url import normalise_url
 from transforms import run_dir, storage
+from transforms.paths import FilePath
 from transforms.records import Unit
 from transforms.sources.base import CandidateSource, Read, Reading, SourceError
 from transforms.sources.warc import read_archive
@@ -27,7 +28,7 @@ class CrawlSource(CandidateSource):
 
     # What the seeds are is an input of the crawl, as a table is; where they are listed changes nothing.
     seeds: list[str] = operational([])  # urls
-    seed_file: str | None = operational(None)  # one url a line; # starts a comment
+    seed_file: FilePath | None = operational(None)  # one url a line; # starts a comment
     scope: Literal["host", "domain", "prefix", "any"] = "host"  # of the seeds; "domain": and their subdomains
     include: list[str] = Field([])  # regular expressions; a url must match one, where there are any
     exclude: list[str] = Field([])  # regular expressions; a url that matches one is left out

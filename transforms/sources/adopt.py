@@ -20,6 +20,7 @@ from transforms import storage
 from transforms.formats.tar import Gap, Member, is_tar, read_tar
 from transforms.formats.values import BrokenValue, canonical_json, captions_of, name_of, parse_json, rows_of, text_of
 from transforms.formats.webdataset import image_ending, is_foreign, sample_name, side_ending
+from transforms.paths import FilePath
 from transforms.records import FAILED, SAMPLE, Occurrence, PageSeen, Reject, Source, Unit
 from transforms.sources.base import (
     CandidateSource,
@@ -52,7 +53,7 @@ class AdoptSource(CandidateSource):
 
     is_archive: ClassVar[bool] = True
 
-    folder: str = operational(min_length=1)  # with *.tar, and *.parquet beside them
+    folder: FilePath = operational(min_length=1)  # with *.tar, and *.parquet beside them
     name: str = Field("adopted", min_length=1)  # of the data set: part of the identity of samples without url
 
     def files(self) -> list[str]:

@@ -21,6 +21,7 @@ from filters.rules import operational
 from transforms import storage
 from transforms.formats import parquet
 from transforms.formats.values import BrokenValue, canonical_json, captions_of, name_of, rows_of, text_of
+from transforms.paths import FilePath
 from transforms.sources.base import CandidateSource, Row, files_of
 from transforms.sources.encodings import is_text_encoding
 from transforms.sources.text import A_TAR, PACKED_ENDINGS, Fields, TableError, TextStyle, text_note, text_rows
@@ -47,7 +48,7 @@ _SYNONYMS = {
 class TableSource(CandidateSource):
     """Source `tables`: url tables of any tool."""
 
-    paths: list[str] = operational(min_length=1)  # files or globs; ** matches any number of folders
+    paths: list[FilePath] = operational(min_length=1)  # files or globs; ** matches any number of folders
     format: Format = "auto"  # by the ending, which .gz, .bz2, .xz or .zst may follow
     separator: str | None = Field(None, min_length=1, max_length=1)  # of csv and tsv; else a comma, a tab
     # The sign around values that hold separators and line ends. "auto": " in csv and, as tsv is not csv, none in tsv;

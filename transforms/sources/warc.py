@@ -13,6 +13,7 @@ from transforms.formats.http_headers import values_of
 from transforms.formats.warc import WarcEntry, read_warc
 from transforms.formats.warc_by_hand import kind_of
 from transforms.html.page import FoundCaption, Page, found_captions, read_body
+from transforms.paths import FilePath
 from transforms.records import WARC, Occurrence, PageSeen, Reject, Source, Stored, Unit
 from transforms.sources.base import CandidateSource, Read, Reading, SourceError, caption_of, files_of, uid_of_url
 from transforms.web.settings import WebSettings
@@ -26,7 +27,7 @@ class WarcSource(CandidateSource):
 
     is_archive: ClassVar[bool] = True
 
-    paths: list[str] = operational(min_length=1)  # files or globs
+    paths: list[FilePath] = operational(min_length=1)  # files or globs
     images: Literal["ignore", "prefer", "only"] = "ignore"  # take images from the archive; "only" asks nobody
 
     def files(self) -> list[str]:
