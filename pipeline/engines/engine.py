@@ -24,7 +24,7 @@ from pipeline.engines.dataflow import check_dataflow, dataflow_options
 from pipeline.engines.memory import give_back
 from pipeline.engines.workers.handshake import Probe
 from pipeline.engines.workers.logs import Follower
-from pipeline.errors import RunError, UsageError
+from pipeline.errors import PairmillError, RunError, UsageError
 from pipeline.logs import log_errors_only
 from transforms import storage
 from transforms.coordination.error_boundary import ErrorBoundary
@@ -116,18 +116,25 @@ class Engine:
     ) -> None:
         """Returns when the work is done. `say` is given what workers on other machines log.
 
-        `workers` is how many would find work: no more are started here. Raises RunError where the pipeline fails.
+        `workers` is how many would find work: no more are started here. Raises RunError where the pipeline fails, and
+        what `build` raises for a person.
         """
         log_errors_only()
-        failure = None
+        failure, refused = None, None
         workers = min(self.settings.workers, workers or self.settings.workers)
         options = self.pipeline_options(stage, workers)
         make = partial(self._pipeline, build, workers)
         with ErrorBoundary(f"the pipeline of {stage}") as caught, self._following(say):
-            for _ in range(ATTEMPTS):
-                failure = self._submit(make, stage, options) if self._submits else self._attempt(make, options)
-                if failure is None or not (self.is_spark and spark.gives_up_early(failure)):
-                    break
+            try:
+                for _ in range(ATTEMPTS):
+                    failure = self._submit(make, stage, options) if self._submits else self._attempt(make, options)
+                    if failure is None or not (self.is_spark and spark.gives_up_early(failure)):
+                        break
+            except PairmillError as error:  # while the pipeline is made: it says itself what it is
+                refused = error
+        if refused is not None:
+            give_back()
+            raise refused
         if caught.drop is not None:
             failure = caught.drop.detail
         give_back()

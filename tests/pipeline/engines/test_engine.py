@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.config import EngineSettings
 from pipeline.engines.engine import Engine
-from pipeline.errors import RunError, UsageError
+from pipeline.errors import DataError, RunError, UsageError
 
 
 @pytest.mark.parametrize(("runner", "options"), [
@@ -36,6 +36,17 @@ def test_a_failure_is_one_line():
     with pytest.raises(RunError, match=r"element 7 is bad") as caught:
         Engine(EngineSettings()).run(lambda p: p | beam.Create([7]) | beam.Map(fail))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [UsageError, DataError])
+def test_what_the_making_of_a_pipeline_says_to_a_person_stays_what_it_is(kind, caplog):
+    class Refusing(beam.PTransform):
+        def expand(self, rows):
+            raise kind("web.colour = red: give another one")
+
+    with pytest.raises(kind, match="web.colour = red"):
+        Engine(EngineSettings()).run(lambda p: p | beam.Create([7]) | Refusing())
+    assert "internal error" not in caplog.text
 
 
 @pytest.mark.parametrize(("size_bytes", "workers"), [(0, 1), (10, 1), (11, 2), (29, 3), (30, 3), (1000, 4)])
