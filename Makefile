@@ -71,7 +71,7 @@ test-lowest: $(LOWEST) ## the demo and some tests on the lowest version of every
 
 .PHONY: test-cluster
 test-cluster: $(CLUSTER) $(JOB_SERVER) ## the demo on a real Spark cluster and an object store, on loopback (needs Java 17 and Maven)
-	$(PY) -m pytest tests/cluster -m 'not soak' --durations=15
+	$(PY) -m pytest tests/cluster -m 'not soak' --numprocesses 2 --dist loadfile --durations=15
 
 .PHONY: lint
 lint: $(READY) ## ruff (lint and format) and mypy
