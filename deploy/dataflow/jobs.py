@@ -31,8 +31,10 @@ from pipeline.stages import STAGES
 from pipeline.stages.crawl import crawl_round
 from pipeline.stages.fetch import make_plan
 from pipeline.ui.progress import Progress
+from transforms import run_dir
 from transforms.coders import RecordCoder
 from transforms.crawl.settings import CrawlSource
+from transforms.pack.transform import LIST
 from transforms.rounds import FIRST
 
 LIMIT_BYTES = 10 << 20  # of a job's request; Dataflow refuses larger ones
@@ -70,6 +72,8 @@ class Recorder(Engine):
         self, build: Callable[[beam.Pipeline], Any], stage: str = "pipeline", say: Any = print, workers: Any = None
     ) -> None:
         self.jobs[stage] = job_of(stage, build, self.pipeline_options(stage, 1), self.settings.dataflow.image)
+        if stage == "pack":  # its stage goes on with what the pipeline would have left
+            Path(run_dir.shards_folder(self._run, "main"), LIST).write_text("[]")
 
 
 def recorded(settings: Settings, run: str, tasks: int, parts: int) -> dict[str, Job]:
@@ -218,7 +222,7 @@ def unfit(coder: coders.Coder, where: str) -> Iterator[str]:
     elif isinstance(coder, coders.TupleCoder):
         for inner in coder.coders():
             yield from unfit(inner, where)
-    elif isinstance(coder, coders.IterableCoder):
+    elif isinstance(coder, coders.coders.ListLikeCoder):
         yield from unfit(coder.value_coder(), where)
     elif isinstance(coder, coders.MapCoder):
         yield from (*unfit(coder._key_coder, where), *unfit(coder._value_coder, where))

@@ -22,6 +22,7 @@ from pipeline.engines.engine import Engine
 from pipeline.errors import UsageError
 from pipeline.stages.fetch import make_plan
 from pipeline.ui.progress import Progress
+from transforms import storage
 from transforms.coders import RecordCoder
 from transforms.rounds import FIRST
 
@@ -92,7 +93,7 @@ def graphs(finished_copy) -> dict[str, beam.Pipeline]:
         for work in (stages.fetch.work, stages.score.work, stages.select.work, stages.pack.work, collect_only):
             try:
                 work(context)
-            except (FileNotFoundError, ValueError):
+            except (storage.StorageError, FileNotFoundError, ValueError):
                 continue  # what a stage does after its pipeline, with files that no pipeline wrote
     return engine.graphs
 
