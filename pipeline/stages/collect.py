@@ -10,7 +10,7 @@ from pipeline.columns import read_columns
 from pipeline.config import content
 from pipeline.context import Context
 from pipeline.errors import DataError, UsageError
-from pipeline.manifest import Stamp, digest_of, digest_of_input, outputs_of
+from pipeline.manifest import Stamp, digest_of, digests_of_inputs, outputs_of
 from pipeline.report.tables import lost_text, reasons_text
 from pipeline.stages.base import Stage, facts_of
 from pipeline.stages.contact import check_contact
@@ -32,8 +32,9 @@ def stamp(c: Context) -> Stamp:
         settings["demo"] = content(c.settings.demo)
     inputs: dict[str, str] = {}
     try:
-        files = [path for source in collect.all_sources().values() for path in source.files()]
-        inputs |= {f"{index:05d} {os.path.basename(path)}": digest_of_input(path) for index, path in enumerate(files)}
+        files = [path for source in collect.all_sources().values() for path in (*source.files(), *source.beside())]
+        digests = digests_of_inputs(files)
+        inputs |= {f"{n:05d} {os.path.basename(p)}": d for n, (p, d) in enumerate(zip(files, digests, strict=True))}
         for source in collect.all_sources().values():
             inputs |= {name: digest_of(value) for name, value in source.depends_on().items()}
     except SourceError as error:

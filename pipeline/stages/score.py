@@ -9,7 +9,7 @@ import apache_beam as beam
 from pipeline.config import content
 from pipeline.context import Context
 from pipeline.errors import UsageError
-from pipeline.manifest import Stamp, digest_of_input, outputs_of
+from pipeline.manifest import Stamp, digests_of_inputs, outputs_of
 from pipeline.stages.base import Stage, facts_of
 from transforms import run_dir, storage
 from transforms.formats.parquet import count_rows
@@ -21,7 +21,8 @@ def stamp(c: Context) -> Stamp:
     images = c.digest("fetch")
     rounds = c.finished("fetch").get("rounds", [images])
     inputs = {f"images, round {n}": digest for n, digest in enumerate(rounds)}
-    inputs |= {f"model/{os.path.basename(path)}": digest_of_input(path) for path in model_files(settings.model)}
+    files = model_files(settings.model)
+    inputs |= {f"model/{os.path.basename(p)}": d for p, d in zip(files, digests_of_inputs(files), strict=True)}
     return Stamp(content(settings) | {"model": settings.label}, inputs)
 
 

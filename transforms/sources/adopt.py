@@ -61,6 +61,9 @@ class AdoptSource(CandidateSource):
             raise AdoptError(_packed_words(storage.join(self.folder, packed[0])))
         return files_of("collect.adopt.folder", [storage.join(self.folder, "*.tar")])
 
+    def beside(self) -> list[str]:
+        return [table for path in self.files() if storage.exists(table := table_beside(path))]
+
     def check(self) -> None:
         for path in self.files():
             with storage.open_for_reading(path) as file:

@@ -38,6 +38,28 @@ def test_a_failure_is_one_line():
     assert "\n" not in str(caught.value)
 
 
+class WrittenDown(beam.PTransform):
+    """Beam makes another error of what is raised while a transform is written down for a runner."""
+
+    def expand(self, rows):
+        return rows | beam.Map(str)
+
+    def to_runner_api(self, context, has_parts=False):
+        raise UsageError("score.model: there is no such model; name another")
+
+
+def at_once(pipeline):
+    raise UsageError("score.model: there is no such model; name another")
+
+
+@pytest.mark.parametrize("build", [at_once, lambda p: p | beam.Create([1]) | WrittenDown()])
+def test_a_usage_error_while_a_pipeline_is_made_stays_one(build, caplog):
+    with pytest.raises(UsageError, match="^score.model: there is no such model; name another$") as caught:
+        Engine(EngineSettings()).run(build)
+    assert caught.value.exit_code == 2
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.parametrize(("size_bytes", "workers"), [(0, 1), (10, 1), (11, 2), (29, 3), (30, 3), (1000, 4)])
 def test_little_to_read_starts_few_workers(tmp_path, size_bytes, workers):
     paths = [str(tmp_path / name) for name in "ab"]
