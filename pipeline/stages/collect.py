@@ -12,7 +12,7 @@ from pipeline.context import Context
 from pipeline.errors import DataError, UsageError
 from pipeline.manifest import Stamp, digest_of, digests_of_inputs, outputs_of
 from pipeline.report.tables import lost_text, reasons_text
-from pipeline.stages.base import Stage, facts_of
+from pipeline.stages.base import Stage, code_inputs, facts_of
 from pipeline.stages.contact import check_contact
 from pipeline.stages.crawl import crawl
 from transforms import run_dir, storage
@@ -26,11 +26,13 @@ from transforms.sources.base import SourceError
 def stamp(c: Context) -> Stamp:
     collect = c.settings.collect
     settings = content(collect) | {"web": content(c.settings.web)}
+    modules = [outside.source.partition(":")[0] for outside in collect.sources]
     if collect.judge_early:
         settings["early"] = [content(step) for step in c.settings.select.rules]
+        modules += [rule.module() for rule in c.settings.select.rules]
     if c.settings.demo is not None:
         settings["demo"] = content(c.settings.demo)
-    inputs: dict[str, str] = {}
+    inputs = code_inputs(modules)
     try:
         files = [path for source in collect.all_sources().values() for path in (*source.files(), *source.beside())]
         digests = digests_of_inputs(files)

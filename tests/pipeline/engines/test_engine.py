@@ -54,7 +54,7 @@ def at_once(pipeline):
 
 @pytest.mark.parametrize("build", [at_once, lambda p: p | beam.Create([1]) | WrittenDown()])
 def test_a_usage_error_while_a_pipeline_is_made_stays_one(build, caplog):
-    with pytest.raises(UsageError, match="^score.model: there is no such model; name another$") as caught:
+    with pytest.raises(UsageError, match=r"^score\.model: there is no such model; name another$") as caught:
         Engine(EngineSettings()).run(build)
     assert caught.value.exit_code == 2
     assert "Traceback" not in caplog.text

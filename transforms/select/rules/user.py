@@ -22,6 +22,9 @@ class UserStep(LocalRule):
     def check(self) -> None:
         load_function(self.function)
 
+    def module(self) -> str:
+        return self.function.partition(":")[0]
+
     def judge_caption(self, scored: ScoredCaption, pair: Pair) -> Drop | None:
         """The function answers None to keep, or a text that says why not."""
         row = {"url": pair.url, "width": pair.width, "height": pair.height, "similarity": scored.similarity}
