@@ -284,7 +284,25 @@ class Share(NamedTuple):
     samples: tuple[Sample, ...]
 
 
+class PackedFile(NamedTuple):
+    """A file of a shard, as it was written."""
+
+    name: str
+    size_bytes: int
+    sha256: str  # hex
+
+
+class Shard(NamedTuple):
+    """What `pack` wrote for one shard."""
+
+    samples: int
+    tar: PackedFile
+    parquet: PackedFile
+
+
 ALL = (
+    PackedFile,
+    Shard,
     Share,
     Source,
     Caption,

@@ -1,23 +1,22 @@
 """Stage `pack`: a selection becomes shards, and the files that describe them: sizes.json, subset.npy, manifest.json."""
 
+import hashlib
 import json
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
-import pyarrow.parquet as pq
 
 from pipeline.config import content
 from pipeline.context import Context
 from pipeline.manifest import Stamp, outputs_of
 from pipeline.stages.base import Stage, facts_of
 from transforms import run_dir, storage
-from transforms.formats.parquet import count_rows
-from transforms.pack.shard import SHARD_SCHEMA, subset_entry
-from transforms.pack.transform import Pack
+from transforms.pack.shard import SHARD_SCHEMA
+from transforms.pack.subset import write_subset
+from transforms.pack.transform import LIST, Pack, written_shards
 from transforms.records import SCHEMA_VERSION
 
-SUBSET_TYPE = np.dtype("u8,u8")  # DataComp's
+MANIFEST = "manifest.json"
 
 
 def stamp(c: Context) -> Stamp:
@@ -41,55 +40,36 @@ def work(c: Context) -> bool:
 
 
 def facts(c: Context) -> dict[str, Any]:
+    """By what the manifest says: the shards are not read again."""
     folder = run_dir.shards_folder(c.run, c.name)
-    names = [n for n in storage.list_names(folder) if n != "README.md"]
-    samples = sum(count_rows(storage.join(folder, n)) for n in storage.list_names(folder, "*.parquet"))
-    return facts_of(outputs_of(folder, names), {"samples": samples})
+    said = json.loads(storage.read_bytes(storage.join(folder, MANIFEST)))
+    files = [file for shard in said["shards"] for file in (shard, shard["parquet"])]
+    outputs = {file["name"]: file["sha256"] for file in files} | said["files"] | outputs_of(folder, [MANIFEST])
+    return facts_of(outputs, {"samples": said["samples"]})
 
 
 def finish_shards(folder: str) -> None:
-    """Write the files that describe a folder of finished shards; the manifest last."""
-    tars = storage.list_names(folder, "*.tar")
-    shards = [describe(folder, name) for name in tars]
-    _publish_json(storage.join(folder, "sizes.json"), {s["name"]: s["samples"] for s in shards})
+    """Write the files that describe a folder of finished shards; the manifest last. Raises StorageError."""
+    shards = written_shards(folder)
+    sizes = _json({shard.tar.name: shard.samples for shard in shards})
+    storage.publish(storage.join(folder, "sizes.json"), sizes)
     with storage.publishing(storage.join(folder, "subset.npy")) as file:
-        np.save(file, subset_of(folder))
+        subset = storage.Digesting(file, hashlib.sha256())
+        write_subset(subset, folder, [shard.parquet.name for shard in shards])
     manifest = {
         "format": "pairmill-shards",
         "schema_version": SCHEMA_VERSION,
-        "samples": sum(s["samples"] for s in shards),
-        "shards": shards,
-        "files": {n: storage.sha256_of(storage.join(folder, n)) for n in ("sizes.json", "subset.npy")},
+        "samples": sum(shard.samples for shard in shards),
+        "shards": [s.tar._asdict() | {"samples": s.samples, "parquet": s.parquet._asdict()} for s in shards],
+        "files": {"sizes.json": hashlib.sha256(sizes).hexdigest(), "subset.npy": subset.hexdigest()},
         "schema": {field.name: str(field.type) for field in SHARD_SCHEMA},
     }
-    _publish_json(storage.join(folder, "manifest.json"), manifest)
+    storage.delete(storage.join(folder, LIST))
+    storage.publish(storage.join(folder, MANIFEST), _json(manifest))
 
 
-def describe(folder: str, tar: str) -> dict[str, Any]:
-    """A shard's entry in the manifest: sizes in bytes, sha256 in hex, number of samples."""
-    name = tar.removesuffix(".tar") + ".parquet"
-    with storage.open_for_reading(storage.join(folder, name)) as file:
-        samples = pq.ParquetFile(file).metadata.num_rows
-    return {**_file(folder, tar), "samples": samples, "parquet": _file(folder, name)}
-
-
-def _file(folder: str, name: str) -> dict[str, Any]:
-    path = storage.join(folder, name)
-    return {"name": name, "size_bytes": storage.size_bytes(path), "sha256": storage.sha256_of(path)}
-
-
-def subset_of(folder: str) -> np.ndarray:
-    """(samples,) of dtype u8,u8, sorted: the subset file that DataComp's tools read."""
-    entries: list[tuple[int, int]] = []
-    for name in storage.list_names(folder, "*.parquet"):
-        with storage.open_for_reading(storage.join(folder, name)) as file:
-            rows = pq.ParquetFile(file).read(["uid", "source_uid"]).to_pylist()
-        entries += [subset_entry(row["uid"], row["source_uid"]) for row in rows]
-    return np.sort(np.array(entries, SUBSET_TYPE))
-
-
-def _publish_json(path: str, value: Any) -> None:
-    storage.publish(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
 
 
 STAGE = Stage("pack", ("shards/{name}",), stamp, check, work, facts, named=True)

@@ -68,6 +68,8 @@ def example_of(record: type):
         r.ScoredCaption: r.ScoredCaption(odd, None),
         r.Pair: pair(similarity=None),
         r.Sample: r.Sample(b"\xff" * 8, image(), None),
+        r.PackedFile: r.PackedFile("00000.tar", 2**40, "ab"),
+        r.Shard: r.Shard(3, r.PackedFile("00000.tar", 1, "ab"), r.PackedFile("00000.parquet", 2, "cd")),
         r.Share: r.Share((r.Sample(b"\xff" * 8, image(), None),)),
     }
     return examples[record]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from transforms import run_dir, storage
 from transforms.formats.tar import TarWriter
-from transforms.records import SCHEMA_VERSION, Caption, Sample
+from transforms.records import SCHEMA_VERSION, Caption, PackedFile, Sample, Shard
 
 _CAPTION = pa.struct([
     pa.field("id", pa.string()),
@@ -51,19 +51,21 @@ SHARD_SCHEMA = pa.schema(
 )
 
 
-def write_shard(number: int, samples: Iterable[Sample], run: str, folder: str) -> int:
-    """Publish `<number>.tar` and `<number>.parquet`; returns the number of samples. The same samples give the same
-    bytes. Raises StorageError."""
+def write_shard(number: int, samples: Iterable[Sample], run: str, folder: str) -> Shard:
+    """Publish `<number>.tar` and `<number>.parquet`. The same samples give the same bytes. Raises StorageError."""
     ordered = sorted(samples, key=lambda s: (s.rank, s.image.uid))
     name = f"{number:05d}"
     with storage.publishing(storage.join(folder, f"{name}.tar")) as file:
-        tar = TarWriter(file)
+        digesting = storage.Digesting(file, hashlib.sha256())
+        tar = TarWriter(digesting)
         rows = [_add(tar, sample, run) for sample in ordered]
         tar.close()
-    table = pa.Table.from_pylist(rows, schema=SHARD_SCHEMA)
-    with storage.publishing(storage.join(folder, f"{name}.parquet")) as file:
-        pq.write_table(table, file, compression="zstd", compression_level=1)
-    return len(rows)
+    table = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows, schema=SHARD_SCHEMA), table, compression="zstd", compression_level=1)
+    data = table.getvalue()
+    storage.publish(storage.join(folder, f"{name}.parquet"), data)
+    written = PackedFile(f"{name}.tar", digesting.size_bytes, digesting.hexdigest())
+    return Shard(len(rows), written, PackedFile(f"{name}.parquet", len(data), hashlib.sha256(data).hexdigest()))
 
 
 def _add(tar: TarWriter, sample: Sample, run: str) -> dict[str, Any]:
@@ -113,13 +115,3 @@ def sidecar(row: dict[str, Any]) -> dict[str, Any]:
     """The `.json` member: the row, with the user's own columns unpacked where no name of ours is in the way."""
     extra = msgspec.json.decode(row["extra"]) if row["extra"] else {}
     return {k: v for k, v in extra.items() if k not in row} | row
-
-
-def subset_entry(uid: str, source_uid: str) -> tuple[int, int]:
-    """DataComp's form of a uid: two unsigned 64-bit halves. A foreign uid speaks for itself where it has that form."""
-    text = source_uid if _is_datacomp_uid(source_uid) else uid
-    return int(text[:16], 16), int(text[16:32], 16)
-
-
-def _is_datacomp_uid(text: str) -> bool:
-    return len(text) == 32 and all(c in "0123456789abcdef" for c in text)

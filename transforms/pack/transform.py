@@ -6,18 +6,22 @@ from functools import partial
 from itertools import chain
 
 import apache_beam as beam
+import msgspec
 from apache_beam.pvalue import AsIter, AsSingleton
 
 import transforms.coders  # noqa: F401 - registers the record coders
+from transforms import run_dir, storage
 from transforms.pack.read import kept_samples, kept_uids
 from transforms.pack.settings import PackSettings
 from transforms.pack.shard import write_shard
 from transforms.pack.shuffle import bucket_of, first_ranks, rank_of, shard_of
-from transforms.records import Sample, Share
+from transforms.records import Sample, Shard, Share
+
+LIST = "written.json"  # in the folder of the shards until `pipeline.stages.pack.finish_shards` has used it
 
 
 class Pack(beam.PTransform):
-    """Stems of `selection/NAME/` parts to shards; gives the samples of each."""
+    """Stems of `selection/NAME/` parts to shards, and to the list of them that `written_shards` reads."""
 
     def __init__(self, run: str, name: str, settings: PackSettings) -> None:
         super().__init__()
@@ -32,7 +36,9 @@ class Pack(beam.PTransform):
             | "Into shards" >> beam.FlatMap(shares_of_shards, self.run, self.name, self.settings.seed, AsIter(starts))
             .with_output_types(tuple[int, Share])
             | "One list a shard" >> beam.GroupByKey()
-            | "Write shard" >> beam.MapTuple(partial(write_one, run=self.run, name=self.name))
+            | "Write shard" >> beam.MapTuple(partial(write_one, run=self.run, name=self.name)).with_output_types(Shard)
+            | "All shards" >> beam.combiners.ToList()
+            | "List shards" >> beam.Map(write_list, run_dir.shards_folder(self.run, self.name))
         )  # fmt: skip
 
 
@@ -80,6 +86,16 @@ def shares_of_shards(
     return [(number, Share(tuple(samples))) for number, samples in shares.items()]
 
 
-def write_one(number: int, shares: Iterable[Share], run: str, name: str) -> int:
+def write_one(number: int, shares: Iterable[Share], run: str, name: str) -> Shard:
     samples = chain.from_iterable(share.samples for share in shares)
-    return write_shard(number, samples, run, f"{run}/shards/{name}")
+    return write_shard(number, samples, run, run_dir.shards_folder(run, name))
+
+
+def write_list(shards: list[Shard], folder: str) -> None:
+    """What was written, digests and all: nobody need read it again to know."""
+    storage.publish(storage.join(folder, LIST), msgspec.json.encode(sorted(shards, key=lambda shard: shard.tar.name)))
+
+
+def written_shards(folder: str) -> list[Shard]:
+    """What the workers said of the shards in a folder, in the order of their names. Raises StorageError."""
+    return msgspec.json.decode(storage.read_bytes(storage.join(folder, LIST)), type=list[Shard])

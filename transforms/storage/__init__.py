@@ -157,9 +157,11 @@ class Digesting:
 
     def __init__(self, file: BinaryIO, digest: "hashlib._Hash") -> None:
         self._file, self._digest = file, digest
+        self.size_bytes = 0
 
     def write(self, data: bytes) -> int:
         self._digest.update(data)
+        self.size_bytes += len(data)
         return self._file.write(data)
 
     def hexdigest(self) -> str:
