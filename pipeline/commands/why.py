@@ -11,9 +11,10 @@ from rich.console import Console
 
 from filters.url import host_of, normalise_url, uid_of
 from pipeline.arguments import add_run, check_run, selection_name
+from pipeline.places import attempts, collected_parts, rows_of, shard_holding, urls_of_host
 from transforms import run_dir, storage
 from transforms.formats import parquet
-from transforms.records import Candidate, CrawlPage, Image, Reject, Score, Selected
+from transforms.records import Candidate, Reject, Score, Selected
 from transforms.run_dir import round_of
 
 MAX_NEAREST, MAX_LOOKED_AT = 5, 20_000
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the life of a url or uid. Returns 1 where the run has never heard of it."""
     folder = check_run(args.run)
     uid = uid_named(args.what)
-    events = life(folder, uid, args.name)
+    events = life(folder, uid, args.name, args.what)
     if args.json:
         rows = [{"stage": e.stage, "what": e.what, **e.facts} for e in events]
         nearest = [] if events else nearest_urls(folder, args.what)
@@ -56,31 +57,25 @@ def uid_named(what: str) -> bytes:
     return uid_of(normalise_url(text) or text)
 
 
-def life(run: str, uid: bytes, name: str) -> list[Event]:
-    """The events of a uid, in the order of the stages; none where it is unknown."""
+def life(run: str, uid: bytes, name: str, url: str = "") -> list[Event]:
+    """The events of a uid, in the order of the stages; none where it is unknown. `url`: its own, if known."""
+    parts = [row for path in collected_parts(run, run_dir.CANDIDATES, uid) for row in rows_of(path, uid, Candidate)]
+    tried = list(attempts(run, uid, parts[0]["url"] if parts else url))
+    stems = [stem for stem, _ in tried]
     return [
-        *collected(run, uid),
-        *fetched(run, uid),
-        *scored(run, uid),
-        *selected(run, uid, name),
+        *collected(run, uid, parts),
+        *(_attempt(row, round_of(stem)) for stem, row in tried),  # the last one counts
+        *scored(run, uid, stems),
+        *selected(run, uid, stems, name),
         *packed(run, uid, name),
     ]
 
 
-def rows_of(run: str, folder: str, record: type, uid: bytes, pattern: str = "*.parquet") -> Iterator[Any]:
-    """The rows of one uid in a folder's Parquets: statistics spare most of the reading."""
-    whole = storage.join(run, folder)
-    for name in storage.list_names(whole, pattern):
-        if run_dir.is_part(name):
-            path = storage.join(whole, name)
-            yield from parquet.rows_where(path, ds.field("uid") == uid, schema=parquet.schema_of(record))
-
-
-def collected(run: str, uid: bytes) -> Iterator[Event]:
-    for row in rows_of(run, run_dir.REJECTS, Reject, uid):
+def collected(run: str, uid: bytes, candidates: list[dict[str, Any]]) -> Iterator[Event]:
+    for row in (row for path in collected_parts(run, run_dir.REJECTS, uid) for row in rows_of(path, uid, Reject)):
         facts = {"url": row["url"], "page_url": row["page_url"], "caption": row["caption"]}
         yield Event("collect", f"{row['unit']} dropped", _decision(row["step"], row) | facts)
-    for row in rows_of(run, run_dir.CANDIDATES, Candidate, uid, "part-*.parquet"):
+    for row in candidates:
         source = f"{row['source']['path']} at {row['source']['offset']}" if row["source"]["path"] else "a request"
         yield Event("collect", "candidate", {"url": row["url"], "occurrences": row["occurrences"], "source": source})
         for caption in row["captions"]:
@@ -96,14 +91,6 @@ def _decision(step: str, row: dict[str, Any]) -> dict[str, Any]:
     return {"step": step, "reason": row["reason"], "value": row["value"], "detail": row["detail"]}
 
 
-def fetched(run: str, uid: bytes) -> Iterator[Event]:
-    """Every attempt; the last one counts."""
-    for stem in run_dir.part_stems(run):
-        path = run_dir.image_rows(run, stem)
-        for row in parquet.rows_where(path, ds.field("uid") == uid, schema=parquet.schema_of(Image)):
-            yield _attempt(row, round_of(stem))
-
-
 def _attempt(row: dict[str, Any], round_: int) -> Event:
     keys = ("http_status", "final_url", "redirects", "x_robots_tag", "format", "original_width", "original_height",
             "original_bytes", "sha256")  # fmt: skip
@@ -114,14 +101,14 @@ def _attempt(row: dict[str, Any], round_: int) -> Event:
     return Event("fetch", "fetched", facts | {"phash": row["phash"].hex() if row["phash"] else None} | extent)
 
 
-def scored(run: str, uid: bytes) -> Iterator[Event]:
-    for row in rows_of(run, run_dir.SCORES, Score, uid):
+def scored(run: str, uid: bytes, stems: list[str]) -> Iterator[Event]:
+    for row in (row for stem in stems for row in rows_of(run_dir.score_rows(run, stem), uid, Score)):
         facts = {"caption_id": row["caption_id"].hex(), "model": row["model"], "similarity": row["similarity"]}
         yield Event("score", "measured", facts)
 
 
-def selected(run: str, uid: bytes, name: str) -> Iterator[Event]:
-    for row in rows_of(run, run_dir.selection(name), Selected, uid):
+def selected(run: str, uid: bytes, stems: list[str], name: str) -> Iterator[Event]:
+    for row in (row for stem in stems for row in rows_of(run_dir.selected_rows(run, name, stem), uid, Selected)):
         if row["kept"]:
             ids = [i.hex() for i in row["caption_ids"]]
             yield Event("select", "kept", {"selection": name, "caption_ids": ids, "similarity": row["similarity"]})
@@ -130,31 +117,21 @@ def selected(run: str, uid: bytes, name: str) -> Iterator[Event]:
 
 
 def packed(run: str, uid: bytes, name: str) -> Iterator[Event]:
-    folder = run_dir.shards_folder(run, name)
-    for shard in storage.list_names(folder, "*.parquet"):
-        mine = ds.field("uid") == uid.hex()
-        for row in parquet.rows_where(storage.join(folder, shard), mine, ["key", "caption"]):
-            tar = storage.join(run_dir.shards(name), shard.removesuffix(".parquet") + ".tar")
-            yield Event("pack", "in a shard", {"tar": tar, "key": row["key"], "caption": row["caption"]})
+    shard = shard_holding(run, name, uid)
+    if shard is None:
+        return
+    mine = ds.field("uid") == uid.hex()
+    path = storage.join(run_dir.shards_folder(run, name), shard)
+    for row in parquet.rows_where(path, mine, ["key", "caption"]):
+        tar = storage.join(run_dir.shards(name), shard.removesuffix(".parquet") + ".tar")
+        yield Event("pack", "in a shard", {"tar": tar, "key": row["key"], "caption": row["caption"]})
 
 
 def nearest_urls(run: str, what: str) -> list[str]:
-    """Urls of the same host that the run knows and that look most like `what`."""
+    """Urls of the same host that look most like `what`, of those that the run keeps by host: what it plans to ask."""
     host = host_of(what)
-    known: set[str] = set()
-    places: tuple[tuple[str, Any], ...] = (
-        (run_dir.CANDIDATES, Candidate),
-        (run_dir.REJECTS, Reject),
-        (run_dir.PAGES, CrawlPage),
-    )
-    for folder, record in places:
-        pattern = "part-*.parquet" if folder != run_dir.PAGES else "*.parquet"
-        for row in parquet.read_all(storage.join(run, folder), pattern, record):
-            if host_of(row.url) == host:
-                known.add(row.url)
-            if len(known) >= MAX_LOOKED_AT:
-                break
-    return difflib.get_close_matches(what, sorted(known), MAX_NEAREST, cutoff=0.5)
+    known = {url for url in urls_of_host(run, host) if host_of(url) == host}
+    return difflib.get_close_matches(what, sorted(known)[:MAX_LOOKED_AT], MAX_NEAREST, cutoff=0.5)
 
 
 def print_life(run: str, what: str, uid: bytes, events: list[Event]) -> None:

@@ -8,7 +8,7 @@ from transforms.storage import local
 
 
 class Opened:
-    """The names of what was opened and of the folders that were listed since it was made, in order."""
+    """What was opened, as `folder/name`, and the names of the folders that were listed, in order, since it was made."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.files: list[str] = []
@@ -16,7 +16,7 @@ class Opened:
         open_one, list_one = local.open_for_reading, local.list_names  # every other way to read goes through the first
 
         def opened(path):
-            self.files.append(Path(path).name)
+            self.files.append("/".join(Path(path).parts[-2:]))
             return open_one(path)
 
         def listed(folder, pattern):

@@ -1,8 +1,11 @@
 """`pairmill why`: the life of a pair, for ten different fates, and a clear word where there is none."""
 
 import json
+from collections import Counter
 
+import pyarrow.parquet as pq
 import pytest
+from helpers.opened import Opened
 
 from pipeline.cli import main
 from pipeline.commands.why import life, uid_named
@@ -71,3 +74,51 @@ def test_an_unknown_url_says_so_and_names_the_nearest(finished, fates, capsys):
     assert "did you mean" in text
     code, text = said(capsys, finished, "http://nowhere.example/x.jpg", "--json")
     assert (code, json.loads(text)["events"], json.loads(text)["nearest"]) == (1, [], [])
+
+
+def opened_for(run, what, capsys, monkeypatch) -> tuple[int, Counter]:
+    """The exit code, and how many Parquets of each folder were opened."""
+    with monkeypatch.context() as patch:
+        opened = Opened(patch)
+        code, _ = said(capsys, run, what)
+    return code, Counter(name.split("/")[0] for name in opened.files if name.endswith(".parquet"))
+
+
+@pytest.mark.parametrize("reason", FATES)
+def test_only_files_that_can_hold_it_are_opened(finished, fates, capsys, monkeypatch, reason):
+    """Of eight parts of candidates, as many of rejects, more of images and four shards."""
+    code, folders = opened_for(finished, fates[reason][1].hex(), capsys, monkeypatch)
+    assert code == 0
+    shards = len(list((finished / "shards/main").glob("*.parquet")))
+    assert shards > 2
+    halvings = (
+        folders.pop("main", 0) - 1
+    )  # of the shards; and the one part of the selection, which lies in a `main` too
+    assert halvings <= shards.bit_length() + 1
+    assert max(folders.values()) == 1
+    assert set(folders) <= {"candidates", "rejects", "plan", "images"}
+
+
+def test_an_unknown_url_is_not_looked_for_in_every_file(finished, fates, capsys, monkeypatch):
+    url, _ = fates[""]
+    code, folders = opened_for(finished, url[:-5] + ".jpg", capsys, monkeypatch)
+    assert code == 1
+    frontiers = len(list((finished / "pages/plan").glob("*.done")))
+    assert folders["images"] == 0
+    assert folders["candidates"] <= 1
+    assert folders["rejects"] <= 1
+    assert folders["plan"] <= 2 + frontiers  # of fetch: to find it, and to find others of its host; of the crawl
+
+
+def test_every_row_of_a_run_is_found_again(finished):
+    """The files are found by hashes, so each kind of row is looked for in its own."""
+    for path in [p for p in sorted((finished / "images").glob("*.parquet")) if ".log." not in p.name]:
+        for row in list(pq.read_table(path, columns=["uid", "key"]).to_pylist())[::7]:
+            stages = [event.stage for event in life(str(finished), row["uid"], "main")]
+            assert stages.count("fetch") == 1
+    for path in sorted((finished / "shards/main").glob("*.parquet")):
+        for key in pq.read_table(path)["key"].to_pylist()[::5]:
+            events = life(str(finished), bytes.fromhex(key), "main")
+            assert [e.facts["tar"] for e in events if e.stage == "pack"] == [f"shards/main/{path.stem}.tar"]
+    rejects = list(parquet.read_all(str(finished / "rejects"), "*.parquet", Reject))
+    assert all(life(str(finished), row.uid, "main") for row in rejects[::5])

@@ -107,11 +107,16 @@ def _sound(path: str) -> Iterator[None]:
         raise storage.StorageError(f"{path} is not a sound Parquet file: {error}") from error
 
 
+def batches(path: str, columns: list[str], batch_rows: int = 20_000) -> Iterator[pa.RecordBatch]:
+    """Some columns of a file, a batch in memory at a time. Raises StorageError."""
+    with storage.open_for_reading(path) as file, _sound(path):
+        yield from pq.ParquetFile(file).iter_batches(batch_rows, columns=columns)
+
+
 def read_columns(path: str, columns: list[str], batch_rows: int = 20_000) -> Iterator[dict[str, Any]]:
     """The rows of a file with only some columns, a batch in memory at a time. Raises StorageError."""
-    with storage.open_for_reading(path) as file, _sound(path):
-        for batch in pq.ParquetFile(file).iter_batches(batch_rows, columns=columns):
-            yield from batch.to_pylist()
+    for batch in batches(path, columns, batch_rows):
+        yield from batch.to_pylist()
 
 
 def rows_where(

@@ -130,8 +130,8 @@ def test_no_tar_is_read_to_describe_the_shards(run, monkeypatch):
     folder = run / "shards/main"
     finish_shards(str(folder))
     told = facts(Context(str(run), "main", settings, Engine(settings.engine), Progress()))
-    assert Counter(opened.files) == {"written.json": 1, "00000.parquet": 1, "00001.parquet": 1, "00002.parquet": 1,
-                                     "manifest.json": 2}  # fmt: skip
+    assert Counter(opened.files) == {"main/written.json": 1, "main/00000.parquet": 1, "main/00001.parquet": 1,
+                                     "main/00002.parquet": 1, "main/manifest.json": 2}  # fmt: skip
     assert told["outputs"] == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
     assert told["counts"] == {"samples": 40}
 
