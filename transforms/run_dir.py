@@ -4,7 +4,7 @@
     manifest/STAGE[.NAME].json                   what is finished, from what
     pages/     plan/…  retries/…  STEM.parquet  STEM-….warc.gz        a crawl
     candidates/ part-….parquet  pages-….parquet  rejects/ part-….parquet
-    images/    plan/…  pages/…  rounds/…  STEM.parquet  STEM-….tar  STEM.log.parquet
+    images/    plan/…  pages/…  rounds/…  sums/…  STEM.parquet  STEM-….tar  STEM.log.parquet
     hosts/     TASK-of-TASKS-….parquet           robots.txt and tdmrep.json
     scores/STEM.parquet   selection/NAME/STEM.parquet   shards/NAME/…   logs/
     report.NAME.html  stats.NAME.json  of each selection; report.html  stats.json  of the newest
@@ -21,7 +21,7 @@ PAGES, CANDIDATES, REJECTS, IMAGES, SCORES, SELECTION, SHARDS = (
     "pages", "candidates", "rejects", "images", "scores", "selection", "shards",
 )  # fmt: skip
 HOSTS = "hosts"
-PLAN, ROUNDS, RETRIES = "plan", "rounds", "retries"
+PLAN, ROUNDS, RETRIES, SUMS = "plan", "rounds", "retries", "sums"
 
 
 def folder(run: str, *names: str) -> str:
@@ -110,6 +110,11 @@ def image_tar(run: str, tar: str) -> str:
 def request(run: str, round_: int) -> str:
     """What a later round asks again."""
     return storage.join(run, IMAGES, ROUNDS, f"{round_:04d}.json")
+
+
+def fetch_sums(run: str, round_: int) -> str:
+    """What the parts of a round have come to so far, for `status`."""
+    return storage.join(run, IMAGES, SUMS, f"{round_:04d}.json")
 
 
 def superseded_rows(run: str, round_: int, stem: str) -> str:

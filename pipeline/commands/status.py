@@ -3,6 +3,8 @@
 import argparse
 import json
 import time
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +17,8 @@ from pipeline.stages import STAGES
 from pipeline.ui.fetch_view import FetchView, line_of, warning_of
 from transforms import run_dir, storage
 from transforms.rounds import rounds_of
+
+Stems = Callable[[str], list[str]]  # folder of the run directory → the stems of the parts in it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,33 +39,35 @@ def status_of(run: str) -> dict[str, Any]:
     """
     manifests = Manifests(run)
     labels = [(s.name, label) for s in STAGES for label in (manifests.labels(s.name) or [s.label("main")])]
-    return {"run": run, "stages": [stage_status(run, manifests, stage, label) for stage, label in labels]}
+    stems = cache(partial(run_dir.part_stems, run))  # of a folder: each is listed once
+    return {"run": run, "stages": [stage_status(run, manifests, stage, label, stems) for stage, label in labels]}
 
 
-def stage_status(run: str, manifests: Manifests, stage: str, label: str) -> dict[str, Any]:
+def stage_status(run: str, manifests: Manifests, stage: str, label: str, stems: Stems) -> dict[str, Any]:
     state = stage_state(manifests, label)
     row: dict[str, Any] = {"stage": label, "state": state}
     if state == "done":
         row["counts"] = manifests.read(label)["counts"]  # type: ignore[index]
         row["duration_s"] = (manifests.log(label) or {}).get("duration_s")
     if state == "begun":
-        row |= parts_of(run, stage, label)
+        row |= parts_of(run, stage, label, stems)
     if stage == "fetch":
-        view = FetchView(run, rounds_of(run)[-1])
-        view.update()
+        newest = rounds_of(run)[-1]
+        view = FetchView(run, newest)
+        view.glance([stem for stem in stems(run_dir.IMAGES) if run_dir.round_of(stem) == newest])
         row["outcome"] = view.facts()
     return row
 
 
-def parts_of(run: str, stage: str, label: str) -> dict[str, Any]:
+def parts_of(run: str, stage: str, label: str, stems: Stems) -> dict[str, Any]:
     """Parts done and left of a stage at work, and the rate since the first of them."""
     total, folder = {
         "fetch": (planned_parts(run), run_dir.IMAGES),
-        "score": (len(run_dir.part_stems(run)), run_dir.SCORES),
+        "score": (len(stems(run_dir.IMAGES)), run_dir.SCORES),
     }.get(stage, (None, None))
     if folder is None or total is None:
         return {}
-    names = run_dir.part_stems(run, folder)
+    names = stems(folder)
     row: dict[str, Any] = {"parts_done": len(names), "parts": total}
     if names:
         began = storage.modified_s(storage.join(run, run_dir.MANIFEST, f"{label}.started.json"))

@@ -1,7 +1,10 @@
 """What a fetch has come to so far, from the parts that it has committed, on whatever machine."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+import msgspec
 
 from transforms import run_dir, storage
 from transforms.coordination import lease
@@ -11,6 +14,8 @@ from transforms.records import FetchLog
 
 TOP, MIN_ASKED = 5, 3  # hosts and reasons that are shown; hosts of fewer requests tell nothing
 MAX_HOSTS = 100_000  # that are kept
+KEPT_HOSTS = 1_000  # the slowest
+GLANCE_PARTS = 32  # that are read at a glance, and after which the sums are kept again
 LATE_SHARE = 0.05  # of the requests' time: what is late less often than this nobody notices
 
 
@@ -21,12 +26,29 @@ class Waited(NamedTuple):
     seconds: float
 
 
-class FetchView:
-    """Reads each part once: `view.update()` as often as it is shown, then `facts()` or `line()`."""
+class Sums(NamedTuple):
+    """What the parts of a round come to: `images/sums/`."""
 
-    def __init__(self, run: str, round_: int) -> None:
-        self._run, self._round = run, round_
+    parts: list[str]  # their stems
+    reasons: dict[str, int]  # rows; "" is success
+    hosts: dict[str, Waited]
+    bytes_received: int
+    first_s: float  # since the epoch: the first request, 0 where there was none; the last answer
+    last_s: float
+    requests_s: float
+    late_s: float
+
+
+class FetchView:
+    """Reads each part once: `view.update()` as often as it is shown, then `facts()` or `line()`.
+
+    With `keeps` it leaves its sums in the run directory, so that whoever looks later need not read the parts again.
+    """
+
+    def __init__(self, run: str, round_: int, *, keeps: bool = False) -> None:
+        self._run, self._round, self._keeps = run, round_, keeps
         self._seen: set[str] = set()
+        self._kept = self._uncounted = 0  # parts: in the kept sums; there, and not counted here
         self._reasons: Counter[str] = Counter()
         self._hosts: dict[str, Waited] = {}
         self._bytes = self._in_flight = 0
@@ -34,11 +56,48 @@ class FetchView:
         self._requests_s = self._late_s = 0.0  # of all requests together
 
     def update(self) -> None:
+        for stem in self._unseen(run_dir.stems_of_round(self._run, self._round)):
+            self._count(stem)
+            if self._keeps and len(self._seen) - self._kept >= GLANCE_PARTS:
+                self.keep()
+
+    def glance(self, stems: Sequence[str]) -> None:
+        """As `update`, given the stems of the round; but of what is in no kept sums only GLANCE_PARTS are read."""
+        unseen = self._unseen(stems)
+        self._uncounted = max(0, len(unseen) - GLANCE_PARTS)
+        for stem in unseen[:GLANCE_PARTS]:
+            self._count(stem)
+
+    def _unseen(self, stems: Sequence[str]) -> list[str]:
         self._in_flight = lease.busy(self._run, LEASES)
-        for stem in run_dir.stems_of_round(self._run, self._round):
-            if stem not in self._seen:
-                self._seen.add(stem)
-                self._read(storage.join(self._run, run_dir.IMAGES, stem))
+        if not self._seen and stems:
+            self._take_kept(set(stems))
+        return [stem for stem in stems if stem not in self._seen]
+
+    def _count(self, stem: str) -> None:
+        self._seen.add(stem)
+        self._read(storage.join(self._run, run_dir.IMAGES, stem))
+
+    def keep(self) -> None:
+        """Leave the sums in the run directory, of the hosts only the slowest. Raises StorageError."""
+        slowest = sorted(self._hosts.items(), key=lambda item: item[1].seconds / item[1].requests)[-KEPT_HOSTS:]
+        first_s = self._first_s if self._hosts else 0.0
+        sums = Sums(sorted(self._seen), self._reasons, dict(slowest), self._bytes, first_s, self._last_s,
+                    self._requests_s, self._late_s)  # fmt: skip
+        storage.publish(run_dir.fetch_sums(self._run, self._round), msgspec.json.encode(sums))
+        self._kept = len(self._seen)
+
+    def _take_kept(self, stems: set[str]) -> None:
+        """Begin with the sums that were kept, if all parts that they count are still there."""
+        path = run_dir.fetch_sums(self._run, self._round)
+        if not storage.exists(path):
+            return
+        sums = msgspec.json.decode(storage.read_bytes(path), type=Sums)
+        if stems.issuperset(sums.parts):
+            self._seen, self._kept = set(sums.parts), len(sums.parts)
+            self._reasons, self._hosts, self._bytes = Counter(sums.reasons), sums.hosts, sums.bytes_received
+            self._first_s = sums.first_s or float("inf")
+            self._last_s, self._requests_s, self._late_s = sums.last_s, sums.requests_s, sums.late_s
 
     def _read(self, stem: str) -> None:
         self._reasons.update(row["reason"] for row in parquet.read_columns(f"{stem}.parquet", ["reason"]))
@@ -64,6 +123,7 @@ class FetchView:
                       reverse=True)  # fmt: skip
         return {
             "in_flight": self._in_flight,
+            "uncounted_parts": self._uncounted,
             "rows": rows,
             "images": images,
             "success_share": round(images / rows, 4) if rows else None,
@@ -93,6 +153,7 @@ def line_of(facts: dict[str, Any]) -> str:
         return ", ".join(parts)
     parts += [f"{facts['images']:,} images", f"{facts['success_share']:.0%} of the urls",
              f"{facts['images_per_s']:.1f} images/s", f"{facts['mb_per_s']:.1f} MB/s"]  # fmt: skip
+    parts += [f"{facts['uncounted_parts']:,} parts not counted yet"] if facts["uncounted_parts"] else []
     parts += [f"{reason} {n:,}" for reason, n in list(facts["top_reasons"].items())[:2]]
     parts += [f"loop late {facts['loop_late_share']:.0%}"] if facts["loop_late_share"] > LATE_SHARE else []
     parts += [f"slowest {host['host']} {host['seconds']:.1f} s" for host in facts["slowest_hosts"][:1]]

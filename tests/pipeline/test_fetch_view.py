@@ -7,6 +7,7 @@ from collections import Counter
 
 import pyarrow.parquet as pq
 import pytest
+from helpers.opened import Opened
 from rich.console import Console
 
 from pipeline.ui.fetch_view import FetchView, line_of
@@ -48,6 +49,29 @@ def test_it_grows_with_the_parts(finished_copy):
     away.rename(last)
     view.update()
     assert view.facts()["rows"] == before + pq.read_metadata(last).num_rows
+
+
+def test_kept_sums_are_those_of_the_parts_and_go_on(finished_copy, monkeypatch):
+    """Half of the parts are counted by one process, the rest by a second, which reads none of the first half."""
+    kept = finished_copy / "images/sums/0000.json"
+    kept.unlink()
+    away = {path: path.with_suffix(".away") for path in parts(finished_copy)[3:]}
+    for path, elsewhere in away.items():
+        path.rename(elsewhere)
+    first = FetchView(str(finished_copy), 0, keeps=True)
+    first.update()
+    assert not kept.exists()  # a few parts are read at a glance
+    first.keep()
+    for path, elsewhere in away.items():
+        elsewhere.rename(path)
+    opened = Opened(monkeypatch)
+    second = FetchView(str(finished_copy), 0)
+    second.update()
+    assert sum(name.endswith(".parquet") for name in opened.files) == 2 * len(away)
+    kept.unlink()
+    whole = FetchView(str(finished_copy), 0)
+    whole.update()
+    assert second.facts() == whole.facts()
 
 
 def test_before_the_first_part_and_without_a_request(tmp_path):

@@ -6,9 +6,14 @@ import shutil
 
 import pytest
 from helpers.command import demo_words
+from helpers.opened import Opened
+from helpers.samples import image
 
 from pipeline.commands.plan import slowest_hosts
 from pipeline.commands.status import status_of
+from pipeline.ui.fetch_view import GLANCE_PARTS
+from transforms.formats.parquet import write_rows
+from transforms.records import FetchLog, Image
 
 
 def names(folder) -> list[str]:
@@ -146,3 +151,35 @@ def test_the_status_names_every_selection(call, finished_copy):
             shutil.copy(folder / f"{name}.main.{ending}", folder / f"{name}.strict.{ending}")
     stages = [row["stage"] for row in status_of(str(finished_copy))["stages"]]
     assert stages[3:] == ["select.main", "select.strict", "pack.main", "pack.strict"]
+
+
+def test_the_status_reads_no_part_and_lists_each_folder_of_parts_once(finished, finished_copy, monkeypatch):
+    """What they come to was kept while they were fetched; of a fetch half done too, and of scores."""
+    with monkeypatch.context() as patch:
+        opened = Opened(patch)
+        told = status_of(str(finished))
+    assert [name for name in opened.files if not name.endswith(".json")] == []
+    assert opened.folders.count("images") == 1
+    assert told["stages"][1]["outcome"]["rows"] == 160
+    for stage in ("fetch", "score", "select.main", "pack.main"):
+        (finished_copy / f"manifest/{stage}.json").unlink()
+    opened = Opened(monkeypatch)
+    half = status_of(str(finished_copy))
+    assert [name for name in opened.files if not name.endswith(".json")] == []
+    assert opened.folders.count("images") == 1
+    assert half["stages"][1]["outcome"] == told["stages"][1]["outcome"]
+
+
+def test_the_status_of_many_parts_without_kept_sums_is_a_glance(call, tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/run.yaml").write_text("{}")
+    rows = [image(f"http://h.test/{n}.jpg") for n in range(3)]
+    for number in range(GLANCE_PARTS + 5):
+        stem = tmp_path / f"run/images/0000-00000-{number:05d}"
+        write_rows(f"{stem}.parquet", Image, rows)
+        write_rows(f"{stem}.log.parquet", FetchLog, [FetchLog(b"1", "h.test", "", 1.0, 1.0, 1)])
+    opened = Opened(monkeypatch)
+    outcome = status_of(str(tmp_path / "run"))["stages"][1]["outcome"]
+    assert len(opened.files) == 2 * GLANCE_PARTS
+    assert (outcome["rows"], outcome["uncounted_parts"]) == (3 * GLANCE_PARTS, 5)
+    assert "5 parts not counted yet" in call("status", "run").out
