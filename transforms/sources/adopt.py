@@ -52,7 +52,7 @@ class AdoptSource(CandidateSource):
 
     is_archive: ClassVar[bool] = True
 
-    folder: str = operational(min_length=1)  # with *.tar, and *.parquet beside them
+    folder: str = operational(is_path=True, min_length=1)  # with *.tar, and *.parquet beside them
     name: str = Field("adopted", min_length=1)  # of the data set: part of the identity of samples without url
 
     def files(self) -> list[str]:
