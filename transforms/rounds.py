@@ -59,7 +59,11 @@ def superseded(run: str, stem: str, before: int | None = None, known: Sequence[i
 
     `known`: what `rounds_of` says, for whoever asks of many parts.
     """
-    later = [r for r in (rounds_of(run) if known is None else known) if r > run_dir.round_of(stem) and (before is None or r < before)]
+    later = [
+        r
+        for r in (rounds_of(run) if known is None else known)
+        if r > run_dir.round_of(stem) and (before is None or r < before)
+    ]
     paths = [path for r in later if storage.exists(path := run_dir.superseded_rows(run, r, stem))]
     return {number.row for path in paths for number in parquet.read_rows(path, RowNumber)}
 
