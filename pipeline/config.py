@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -17,7 +17,7 @@ from pipeline.engines.dataflow import DataflowSettings
 from pipeline.engines.spark import SparkSettings
 from pipeline.errors import UsageError
 from transforms import run_dir, storage
-from transforms.collect.settings import CollectSettings
+from transforms.collect.settings import CollectSettings, OutsideSource
 from transforms.fetch.settings import FetchSettings
 from transforms.outside import nearest
 from transforms.pack.settings import PackSettings
@@ -25,6 +25,8 @@ from transforms.score.settings import ScoreSettings
 from transforms.select.rules.registry import built_in
 from transforms.select.settings import OUTSIDE, SelectSettings
 from transforms.web.settings import WebSettings
+
+R = TypeVar("R", bound=Rules)
 
 # Beside its own kind: of a date such as 2020-13-45, of a number with more digits than Python reads, of deep nesting.
 YAML_ERRORS = (yaml.YAMLError, ValueError, RecursionError)
@@ -95,14 +97,46 @@ def find_config(name: str) -> Path:
 
 
 def load(name: str, overrides: Sequence[str] = (), engine: str | None = None) -> Settings:
-    """The settings of a configuration with `section.key=value` overrides on top. Raises UsageError."""
+    """The settings of a configuration with `section.key=value` overrides on top. Raises UsageError.
+
+    Relative paths are made absolute: what lies in the working directory, or else beside the configuration's file.
+    """
     path = find_config(name)
     data = read_yaml(path)
     if engine is not None:
         data = _merged(data, read_yaml(find_engine(engine)))
     for override in overrides:
         _set(data, override)
-    return parse(data, str(path))
+    return with_absolute_paths(parse(data, str(path)), (os.getcwd(), os.path.dirname(os.path.abspath(path))))
+
+
+def with_absolute_paths(settings: R, folders: Sequence[str]) -> R:
+    """The settings with each relative path as it is found from the first of `folders` that has it."""
+    if isinstance(settings, OutsideSource):
+        own = with_absolute_paths(settings.loaded, folders).model_dump(mode="json", include=set(settings.settings))
+        return type(settings).model_validate({"source": settings.source, **own})
+    changed: dict[str, Any] = {}
+    for name, field in type(settings).model_fields.items():
+        value, extra = getattr(settings, name), field.json_schema_extra
+        if isinstance(value, Rules):
+            changed[name] = with_absolute_paths(value, folders)
+        elif isinstance(value, tuple) and all(isinstance(item, Rules) for item in value):
+            changed[name] = tuple(with_absolute_paths(item, folders) for item in value)
+        elif isinstance(extra, dict) and extra.get("path"):
+            changed[name] = (
+                [_absolute(p, folders) for p in value] if isinstance(value, list) else _absolute(value, folders)
+            )
+    changed = {name: value for name, value in changed.items() if value != getattr(settings, name)}
+    return settings.model_copy(update=changed) if changed else settings
+
+
+def _absolute(path: str | None, folders: Sequence[str]) -> str | None:
+    """A path that is found nowhere stays as it was given: it may be a name, and a message should show it so."""
+    if path and not os.path.isabs(path) and "://" not in path:
+        for whole in (os.path.join(folder, path) for folder in folders):
+            if storage.exists(whole) or storage.glob_files(whole):
+                return os.path.normpath(whole)
+    return path
 
 
 def load_run(run: str, overrides: Sequence[str] = ()) -> Settings:
@@ -111,7 +145,7 @@ def load_run(run: str, overrides: Sequence[str] = ()) -> Settings:
     data = read_yaml(path)
     for override in overrides:
         _set(data, override)
-    return parse(data, path)
+    return with_absolute_paths(parse(data, path), (os.getcwd(),))
 
 
 def find_engine(name: str) -> Path:

@@ -9,8 +9,10 @@ import hashlib
 import json
 import platform
 import resource
+import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -25,6 +27,9 @@ URL_IDENTITY = 1
 WHOLE_BYTES = 8 << 30
 BLOCKS, BLOCK_BYTES = 4, 256 * 1024  # of larger ones, the first and the last among them
 VERSIONED = ("apache-beam", "pyarrow", "pillow", "numpy", "torch", "open_clip_torch", "selectolax", "pdqhash")
+WHOLE_BYTES = 4 << 30  # of a stage's inputs, that are read whole for their digests: some seconds
+SETTLED_S = 2.0  # a younger file may be written again in the same tick of its disk's clock
+BLOCKS, BLOCK_BYTES = 16, 1 << 18  # that are read of each larger file, the first and the last among them
 
 
 class Stamp(NamedTuple):
@@ -103,32 +108,32 @@ def outputs_of(folder: str, names: Iterable[str]) -> dict[str, str]:
 
 
 def digests_of_inputs(paths: Sequence[str]) -> list[str]:
-    """A digest (hex) of each of a user's files, which another content changes, be it of the same size.
+    """A digest (hex) of each of a user's files, by which an edit is seen. Raises StorageError.
 
-    All bytes are read of local files that come to `WHOLE_BYTES` or less together. Of others it is size, some blocks and
-    the time of the last writing, of objects in a store size and time: one that was only touched or copied is another.
+    Local files are read whole, the smallest first, up to WHOLE_BYTES in all. Of the others, and of objects in stores,
+    counts what tells them apart without reading terabytes: size, the store's or disk's own mark, and some blocks.
     """
-    sizes = {path: storage.size_bytes(path) for path in paths if not storage.is_remote(path)}
-    is_little = sum(sizes.values()) <= WHOLE_BYTES
-    return [storage.sha256_of(path) if is_little and path in sizes else _digest_in_part(path) for path in paths]
+    sizes = {path: storage.size_bytes(path) for path in paths}
+    digests, left = {}, WHOLE_BYTES
+    for path in sorted(sizes, key=lambda path: (sizes[path], path)):
+        is_whole = not storage.is_remote(path) and sizes[path] <= left
+        left -= sizes[path] if is_whole else 0
+        is_settled = storage.is_remote(path) or time.time() - storage.modified_s(path) > SETTLED_S
+        work = _digest_of_input if is_settled else _digest_of_input.__wrapped__
+        digests[path] = work(path, sizes[path], storage.mark_of(path), is_whole)
+    return [digests[path] for path in paths]
 
 
-def digests_of_code(modules: Iterable[str]) -> dict[str, str]:
-    """Inputs of a stamp: the code of a user's own modules. Raises UsageError where one is not there."""
-    try:
-        return {f"code of {module}": code_digest(module) for module in sorted(set(modules)) if module}
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
-def _digest_in_part(path: str) -> str:
-    size_bytes = storage.size_bytes(path)
-    digest = hashlib.sha256(f"{size_bytes} {storage.modified_s(path)!r}".encode())
-    if storage.is_remote(path):
-        return digest.hexdigest()
-    last = max(0, size_bytes - BLOCK_BYTES)
-    for offset in sorted({last * n // (BLOCKS - 1) for n in range(BLOCKS)}):
-        digest.update(storage.read_range(path, offset, BLOCK_BYTES))
+@lru_cache(maxsize=100_000)
+def _digest_of_input(path: str, size: int, mark: str, is_whole: bool) -> str:
+    """Remembered as long as size and mark stay: a command asks several times. A whole digest does not hold the mark, so
+    that a file may be copied."""
+    if is_whole:
+        return storage.sha256_of(path)
+    digest = hashlib.sha256(f"{size}:{mark}:".encode())
+    last = max(0, size - BLOCK_BYTES)
+    for number in range(BLOCKS):
+        digest.update(storage.read_range(path, last * number // (BLOCKS - 1), BLOCK_BYTES))
     return digest.hexdigest()
 
 

@@ -1,5 +1,6 @@
 """`pairmill select` and `pairmill pack`: decide again over a finished fetch, with no request and no GPU."""
 
+import os
 from typing import Any
 
 from pipeline import config
@@ -15,7 +16,7 @@ def reselect(run: str, name: str, stage: str, policy: str | None = None) -> None
     data = config.read_yaml(storage.join(run, "run.yaml"))
     if policy is not None:
         data["select"] = read_policy(policy)
-    settings = config.parse(data, policy or f"{run}/run.yaml")
+    settings = config.with_absolute_paths(config.parse(data, policy or f"{run}/run.yaml"), (os.getcwd(),))
     run_stages(settings, run, name=name, first=stage, last=stage, keep_settings=True)
 
 

@@ -1,66 +1,65 @@
-"""The code of a user's own rules and sources, as a digest: edited code decides otherwise under the same name."""
+"""The source of a user's own classes and functions: an edit makes other rows, so it belongs to the fingerprint."""
 
 import ast
 import hashlib
 import importlib.util
 import sysconfig
 from collections.abc import Iterator
-from importlib.machinery import ModuleSpec
 from pathlib import Path
+
+OURS = frozenset({"filters", "pipeline", "trainer", "transforms"})  # told apart by the version of what they write
 
 
 def code_digest(module: str) -> str:
-    """SHA-256 (hex) of a module's source and of what it imports from the folder that it lies in, in whatever depth.
+    """The SHA-256 (hex) over the source of a module: its file, or all files of the package that it is in, and the
+    modules beside it that they import, and so on. "" where there is no source, as of what is compiled.
 
-    Libraries that are installed do not count. Raises ValueError where there is no such module.
+    Raises ImportError, ValueError where there is no such module.
     """
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError) as error:
-        raise ValueError(f"the module {module!r} cannot be found ({error}): put its folder on PYTHONPATH") from error
+    top = module.partition(".")[0]
+    spec = importlib.util.find_spec(top)
     if spec is None:
-        raise ValueError(f"the module {module!r} cannot be found: put its folder on PYTHONPATH")
+        raise ImportError(f"no module named {top!r}")
+    package = next(iter(spec.submodule_search_locations or ()), None)
+    if package is None and not (spec.origin or "").endswith(".py"):
+        return ""
+    home = Path(package or spec.origin or "").parent
     digest = hashlib.sha256()
-    for name, source in sorted(_sources(module, spec).items()):
-        digest.update(f"{name} {len(source)}\n".encode() + source)
+    for path in _with_neighbours(top, home):
+        source = path.read_bytes()
+        digest.update(f"{path.relative_to(home)}:{len(source)}:".encode() + source)
     return digest.hexdigest()
 
 
-def _sources(module: str, spec: ModuleSpec) -> dict[str, bytes]:
-    """name → source of a module and of its neighbours that it imports."""
-    found: dict[str, bytes] = {}
-    if spec.origin is None or not spec.origin.endswith(".py"):
-        return found  # no source: built in, compiled, or a folder
-    root = Path(spec.origin).parents[module.count(".") + bool(spec.submodule_search_locations)]
-    own = module.partition(".")[0]
-    is_installed = root in (Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib"))
-    left = [module]
+def _with_neighbours(top: str, home: Path) -> list[Path]:
+    """The files of a module or package, and of those in the same folder that it needs.
+
+    In the folder of installed packages every neighbour is somebody else's, so there it stands alone.
+    """
+    is_installed = str(home) in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    files: dict[str, list[Path]] = {}
+    left = [top]
     while left:
         name = left.pop()
-        path = _file_of(root, name)
-        if name in found or path is None or (is_installed and name.partition(".")[0] != own):
+        if name in files or (name in OURS and name != top):
             continue
-        found[name] = path.read_bytes()
-        left += _imported(found[name], name if path.name == "__init__.py" else name.rpartition(".")[0])
-    return found
+        files[name] = _files_in(home, name)
+        if not is_installed:
+            left += (other for path in files[name] for other in _imported(path))
+    return sorted(path for paths in files.values() for path in paths)
 
 
-def _file_of(root: Path, module: str) -> Path | None:
-    path = root.joinpath(*module.split("."))
-    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
+def _files_in(home: Path, name: str) -> list[Path]:
+    """The Python files of a top module or package in a folder; none where it is elsewhere."""
+    if (home / name).is_dir():
+        return sorted((home / name).rglob("*.py"))
+    return [home / f"{name}.py"] if (home / f"{name}.py").is_file() else []
 
 
-def _imported(source: bytes, package: str) -> Iterator[str]:
-    """The full names that a module imports; of `from a import b` both a and a.b, for b may be a module."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return  # nobody can import it either
-    for node in ast.walk(tree):
+def _imported(path: Path) -> Iterator[str]:
+    """The top names that a file imports, wherever in it; its own package's are there already."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]

@@ -6,7 +6,7 @@ asks again of an older part: they are superseded. Rows of `images/` are never ch
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from transforms import run_dir, storage
@@ -54,9 +54,16 @@ def note_again(run: str, round_: int, stem: str, rows: list[int]) -> None:
         parquet.write_rows(run_dir.superseded_rows(run, round_, stem), RowNumber, [RowNumber(row) for row in rows])
 
 
-def superseded(run: str, stem: str, before: int | None = None) -> set[int]:
-    """The rows of a part that a later round asks again; only of rounds before `before`, where that is given."""
-    later = [r for r in rounds_of(run) if r > run_dir.round_of(stem) and (before is None or r < before)]
+def superseded(run: str, stem: str, before: int | None = None, known: Sequence[int] | None = None) -> set[int]:
+    """The rows of a part that a later round asks again; only of rounds before `before`, where that is given.
+
+    `known`: what `rounds_of` says, for whoever asks of many parts.
+    """
+    later = [
+        r
+        for r in (rounds_of(run) if known is None else known)
+        if r > run_dir.round_of(stem) and (before is None or r < before)
+    ]
     paths = [path for r in later if storage.exists(path := run_dir.superseded_rows(run, r, stem))]
     return {number.row for path in paths for number in parquet.read_rows(path, RowNumber)}
 

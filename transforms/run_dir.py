@@ -3,7 +3,7 @@
     run.yaml                                     the settings
     manifest/STAGE[.NAME].json                   what is finished, from what
     pages/     plan/…  retries/…  STEM.parquet  STEM-….warc.gz        a crawl
-    candidates/ part-….parquet  pages-….parquet  languages.json  rejects/ part-….parquet
+    candidates/ part-….parquet  pages-….parquet  rejects/ part-….parquet
     images/    plan/…  pages/…  rounds/…  sums/…  STEM.parquet  STEM-….tar  STEM.log.parquet
     hosts/     TASK-of-TASKS-….parquet           robots.txt and tdmrep.json
     scores/STEM.parquet   selection/NAME/STEM.parquet   shards/NAME/…   logs/

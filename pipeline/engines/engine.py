@@ -116,25 +116,20 @@ class Engine:
     ) -> None:
         """Returns when the work is done. `say` is given what workers on other machines log.
 
-        `workers` is how many would find work: no more are started here. Raises RunError where the pipeline fails, and
-        what `build` raises for a person.
+        `workers` is how many would find work: no more are started here. Raises RunError where the pipeline fails,
+        UsageError where it cannot be made.
         """
         log_errors_only()
         failure, refused = None, None
         workers = min(self.settings.workers, workers or self.settings.workers)
         options = self.pipeline_options(stage, workers)
         make = partial(self._pipeline, build, workers)
-        with ErrorBoundary(f"the pipeline of {stage}") as caught, self._following(say):
-            try:
-                for _ in range(ATTEMPTS):
-                    failure = self._submit(make, stage, options) if self._submits else self._attempt(make, options)
-                    if failure is None or not (self.is_spark and spark.gives_up_early(failure)):
-                        break
-            except PairmillError as error:  # while the pipeline is made: it says itself what it is
-                refused = error
-        if refused is not None:
-            give_back()
-            raise refused
+        boundary = ErrorBoundary(f"the pipeline of {stage}", (PairmillError,))
+        with boundary as caught, self._following(say):
+            for _ in range(ATTEMPTS):
+                failure = self._submit(make, stage, options) if self._submits else self._attempt(make, options)
+                if failure is None or not (self.is_spark and spark.gives_up_early(failure)):
+                    break
         if caught.drop is not None:
             failure = caught.drop.detail
         give_back()
@@ -219,6 +214,8 @@ def attempt(pipeline: beam.Pipeline) -> str | None:
     try:
         pipeline.run().wait_until_finish()
     except RuntimeError as error:
+        if isinstance(error.__cause__, PairmillError):  # found while the pipeline was written down
+            raise
         return last_line(error)
     except grpc.RpcError as error:
         return f"{ENDPOINT_GONE} ({error.code().name})" if isinstance(error, grpc.Call) else ENDPOINT_GONE

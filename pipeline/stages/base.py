@@ -1,11 +1,13 @@
 """What a stage is: its name, what its output depends on, how it works, what it leaves behind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from pipeline.context import Context
+from pipeline.errors import UsageError
 from pipeline.manifest import Manifests, Stamp, digest_of
 from transforms import storage
+from transforms.outside_code import code_digest
 
 
 class Stage(NamedTuple):
@@ -30,6 +32,20 @@ class Stage(NamedTuple):
         Manifests(run).forget(self.label(name))
         for folder in self.folders:
             storage.delete_folder(storage.join(run, folder.format(name=name)))
+
+
+def code_inputs(modules: Iterable[str]) -> dict[str, str]:
+    """The inputs of a stage that runs code of the user's own: name → digest of the source.
+
+    Raises UsageError where a file of it is no Python, or cannot be read.
+    """
+    inputs = {}
+    for module in sorted(set(filter(None, modules))):
+        try:
+            inputs[f"code of {module}"] = code_digest(module)
+        except (OSError, SyntaxError, ValueError, ImportError) as error:
+            raise UsageError(f"the source of {module} cannot be read ({error}); mend it, then run again") from error
+    return inputs
 
 
 def facts_of(outputs: dict[str, str], counts: dict[str, int]) -> dict[str, Any]:

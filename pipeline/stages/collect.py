@@ -10,10 +10,9 @@ from pipeline.columns import read_columns
 from pipeline.config import content
 from pipeline.context import Context
 from pipeline.errors import DataError, UsageError
-from pipeline.manifest import Stamp, digest_of, digests_of_code, digests_of_inputs, outputs_of
-from pipeline.report.remedies import remedy_of
+from pipeline.manifest import Stamp, digest_of, digests_of_inputs, outputs_of
 from pipeline.report.tables import lost_text, reasons_text
-from pipeline.stages.base import Stage, facts_of
+from pipeline.stages.base import Stage, code_inputs, facts_of
 from pipeline.stages.contact import check_contact
 from pipeline.stages.crawl import crawl
 from transforms import run_dir, storage
@@ -27,18 +26,17 @@ from transforms.sources.base import SourceError
 def stamp(c: Context) -> Stamp:
     collect = c.settings.collect
     settings = content(collect) | {"web": content(c.settings.web)}
+    modules = [outside.source.partition(":")[0] for outside in collect.sources]
     if collect.judge_early:
         settings["early"] = [content(step) for step in c.settings.select.rules]
+        modules += [rule.module() for rule in c.settings.select.rules]
     if c.settings.demo is not None:
         settings["demo"] = content(c.settings.demo)
-    inputs: dict[str, str] = {}
+    inputs = code_inputs(modules)
     try:
-        files = [path for source in collect.all_sources().values() for path in source.files()]
-        digests = zip(files, digests_of_inputs(files), strict=True)
-        inputs |= {f"{index:05d} {os.path.basename(path)}": digest for index, (path, digest) in enumerate(digests)}
-        inputs |= digests_of_code(outside.source.partition(":")[0] for outside in collect.sources)
-        if collect.judge_early:
-            inputs |= digests_of_code(rule.module() for rule in c.settings.select.rules)
+        files = [path for source in collect.all_sources().values() for path in (*source.files(), *source.beside())]
+        digests = digests_of_inputs(files)
+        inputs |= {f"{n:05d} {os.path.basename(p)}": d for n, (p, d) in enumerate(zip(files, digests, strict=True))}
         for source in collect.all_sources().values():
             inputs |= {name: digest_of(value) for name, value in source.depends_on().items()}
     except SourceError as error:

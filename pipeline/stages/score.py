@@ -22,9 +22,7 @@ def stamp(c: Context) -> Stamp:
     rounds = c.finished("fetch").get("rounds", [images])
     inputs = {f"images, round {n}": digest for n, digest in enumerate(rounds)}
     files = model_files(settings.model)
-    inputs |= {
-        f"model/{os.path.basename(path)}": digest for path, digest in zip(files, digests_of_inputs(files), strict=True)
-    }
+    inputs |= {f"model/{os.path.basename(p)}": d for p, d in zip(files, digests_of_inputs(files), strict=True)}
     return Stamp(content(settings) | {"model": settings.label}, inputs)
 
 

@@ -8,8 +8,8 @@ import apache_beam as beam
 from pipeline.config import content
 from pipeline.context import Context
 from pipeline.errors import UsageError
-from pipeline.manifest import Stamp, digests_of_code, outputs_of
-from pipeline.stages.base import Stage, facts_of
+from pipeline.manifest import Stamp, outputs_of
+from pipeline.stages.base import Stage, code_inputs, facts_of
 from transforms import run_dir, storage
 from transforms.formats.parquet import count_rows
 from transforms.select.caption_choice import frequent
@@ -18,8 +18,8 @@ from transforms.select.transform import Select
 
 
 def stamp(c: Context) -> Stamp:
-    inputs = {"images": c.digest("fetch"), "scores": c.digest("score")}
-    return Stamp(content(c.settings.select), inputs | digests_of_code(r.module() for r in c.settings.select.rules))
+    code = code_inputs(rule.module() for rule in c.settings.select.rules)
+    return Stamp(content(c.settings.select), {"images": c.digest("fetch"), "scores": c.digest("score")} | code)
 
 
 def check(c: Context) -> None:

@@ -137,3 +137,55 @@ def test_one_figure_of_a_pace_can_be_set_alone():
     settings = config.load("urls", ["web.images.gap_s=0.5"])
     assert (settings.web.images.at_once, settings.web.images.gap_s) == (2, 0.5)
     assert settings.web.pace("h.example", "page").gap_s == 1.0
+
+
+# paths
+
+
+def test_relative_paths_are_made_absolute_where_they_are_given(tmp_path, monkeypatch):
+    """What is in the working directory, or else beside the file; a store's url, and what is nowhere, stay as given."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder, names in ((here, ("a.csv", "seeds.txt")), (there, ("a.csv", "b1.csv", "b2.csv", "ca.pem"))):
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text("")
+    (there / "my.yaml").write_text("""
+collect:
+  tables: {paths: [a.csv, b*.csv, s3://bucket/t.csv, nowhere.csv, "file:///t.csv"]}
+  crawl: {seed_file: seeds.txt}
+web: {ca_file: ca.pem}
+score: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}
+""")
+    monkeypatch.chdir(here)
+    settings = config.load("../there/my.yaml")
+    assert settings.collect.tables.paths == [
+        f"{here}/a.csv", f"{there}/b*.csv", "s3://bucket/t.csv", "nowhere.csv", "file:///t.csv"
+    ]  # fmt: skip
+    assert (settings.collect.crawl.seed_file, settings.web.ca_file) == (f"{here}/seeds.txt", f"{there}/ca.pem")
+    assert settings.score.model == "ViT-B-32"
+    monkeypatch.chdir(there)
+    by_set = config.load("urls", ["collect.tables.paths=[a.csv]"])
+    assert by_set.collect.tables.paths == [f"{there}/a.csv"]
+    assert config.load("demo").score.model.startswith("{pairmill}")
+
+
+def test_paths_of_a_users_own_source_are_made_absolute_where_it_says_that_they_are(tmp_path, monkeypatch):
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "card_source.py").write_text("""
+from filters.rules import operational
+from transforms.sources.base import CandidateSource, files_of
+
+
+class Cards(CandidateSource):
+    folder: str = operational(is_path=True)
+    colour: str = "red"
+
+    def files(self):
+        return files_of("collect.sources", [f"{self.folder}/*.cards"])
+""")
+    (tmp_path / "my.yaml").write_text('collect: {sources: [{source: "card_source:Cards", folder: cards}]}')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (source,) = config.load("my.yaml").collect.sources
+    assert source.settings == {"folder": str(tmp_path / "cards")}
+    assert source.loaded.folder == str(tmp_path / "cards")

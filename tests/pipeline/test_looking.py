@@ -11,9 +11,11 @@ from helpers.samples import image
 
 from pipeline.commands.plan import slowest_hosts
 from pipeline.commands.status import status_of
+from pipeline.stages.fetch import count_reasons
 from pipeline.ui.fetch_view import GLANCE_PARTS
 from transforms.formats.parquet import write_rows
 from transforms.records import FetchLog, Image
+from transforms.run_dir import part_stems
 
 
 def names(folder) -> list[str]:
@@ -186,6 +188,15 @@ def test_the_status_reads_no_part_and_lists_each_folder_of_parts_once(finished, 
     assert [name for name in opened.files if not name.endswith(".json")] == []
     assert opened.folders.count("images") == 1
     assert half["stages"][1]["outcome"] == told["stages"][1]["outcome"]
+
+
+def test_rows_of_many_parts_are_counted_with_one_list_of_the_rounds(finished, monkeypatch):
+    stems = part_stems(str(finished))
+    opened = Opened(monkeypatch)
+    assert count_reasons(str(finished), stems).total() == 160
+    assert len(stems) > 5
+    assert opened.folders == ["rounds"]
+    assert len(opened.files) == len(stems)
 
 
 def test_the_status_of_many_parts_without_kept_sums_is_a_glance(call, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import os
 
+from pipeline import manifest
 from pipeline.manifest import Manifests, Stamp, differing_keys, digests_of_inputs
 from transforms import storage
 
@@ -31,46 +32,64 @@ def test_a_manifest_holds_no_clock_and_comes_last(tmp_path):
     assert (tmp_path / "manifest/select.main.json").read_bytes() == first
 
 
-SAME_SIZE = [
-    b"a" * 3_000_000,
-    b"b" + b"a" * 2_999_999,
-    b"a" * 2_999_999 + b"b",
-    b"a" * 1_700_000 + b"b" + b"a" * 1_299_999,
-]
+def digest_of(path) -> str:
+    return digests_of_inputs([str(path)])[0]
 
 
-def test_another_byte_anywhere_is_another_input(tmp_path):
+def test_an_input_digest_sees_every_byte_and_no_clock(tmp_path):
     path = tmp_path / "x"
-    digests = []
-    for data in (*SAME_SIZE, SAME_SIZE[0]):
+    digests = set()
+    for at in (None, 0, 1_500_000, 2_999_999):
+        data = bytearray(b"a" * 3_000_000)
+        if at is not None:
+            data[at] = ord("b")
         path.write_bytes(data)
-        digests += digests_of_inputs([str(path)])
-    assert len(set(digests)) == 4
-    assert digests[-1] == digests[0]  # written anew, the same
+        digests.add(digest_of(path))
+    assert len(digests) == 4
+    os.utime(path, ns=(1, 1))
+    assert digest_of(path) in digests
 
 
-def test_of_many_bytes_the_time_of_writing_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.manifest.WHOLE_BYTES", 4_000_000)
-    path, other = tmp_path / "x", tmp_path / "y"
-    other.write_bytes(b"c" * 2_000_000)
-    read = []
-    monkeypatch.setattr(storage, "sha256_of", read.append)
-    for second, data in enumerate(SAME_SIZE):
-        path.write_bytes(data)
-        os.utime(path, (second, second))
-        read.append(tuple(digests_of_inputs([str(path), str(other)])))
-    assert len(set(read)) == 4  # and no file was read whole
-    assert len({of_other for _, of_other in read}) == 1
+def test_inputs_beyond_the_limit_are_told_apart_by_blocks_and_by_their_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(manifest, "WHOLE_BYTES", 5_000)
+    monkeypatch.setattr(manifest, "BLOCK_BYTES", 10)
+    small, large = tmp_path / "small", tmp_path / "large"
+    small.write_bytes(b"s" * 100)
+    large.write_bytes(b"l" * 6_000)
+    os.utime(large, ns=(1, 1))
+    first = digests_of_inputs([str(large), str(small)])
+    small.write_bytes(b"s" * 50 + b"t" + b"s" * 49)
+    large.write_bytes(b"l" * 3_000 + b"m" + b"l" * 2_999)  # between two blocks
+    second = digests_of_inputs([str(large), str(small)])
+    assert [a == b for a, b in zip(first, second, strict=True)] == [False, False]
+    os.utime(large, ns=(1, 1))
+    assert digest_of(large) == first[0]
+    other = tmp_path / "other"
+    other.write_bytes(b"l" * 5_999 + b"m")
+    os.utime(other, ns=(1, 1))
+    assert digest_of(other) != first[0]
 
 
-def test_an_edited_table_is_another_run(call, tmp_path):
-    """Of the same size, far from both ends."""
-    lines = ["url,caption", *(f"http://localhost:9/{n:06}.jpg,a red kite over the sea" for n in range(60_000))]
-    table = tmp_path / "t.csv"
-    table.write_text("\n".join(lines))
-    words = ["run", "urls", "--run-dir", "run", "--to", "collect", "--set", f"collect.tables.paths=[{table}]"]
+def test_an_object_is_told_apart_by_the_mark_of_its_store(monkeypatch):
+    url = "memory://inputs/t.csv"
+    storage.publish(url, b"a" * 100)
+    first = digest_of(url)
+    assert digest_of(url) == first
+    storage.publish(url, b"a" * 50 + b"b" + b"a" * 49)
+    monkeypatch.setattr(manifest, "BLOCK_BYTES", 3)
+    assert digest_of(url) != first
+
+
+def test_a_run_sees_an_input_that_was_edited_at_the_same_size(call, tmp_path):
+    """It was in the middle of the file, between its first and last MiB, that an edit was not seen."""
+    rows = [f"http://localhost:9/{n}.jpg,a red kite over the sea {'and ' * 6_000}\n" for n in range(100)]
+    text = "url,caption\n" + "".join(rows)
+    (tmp_path / "t.csv").write_text(text)
+    words = ["run", "urls", "--run-dir", "run", "--to", "collect", "--set", "collect.tables.paths=[t.csv]"]
     assert call(*words).code == 0
-    lines[30_000] = lines[30_000].replace("red", "sea")
-    table.write_text("\n".join(lines))
+    assert "collect: already done" in call(*words).err
+    at = text.index("kite", len(text) // 2)
+    (tmp_path / "t.csv").write_text(text[:at] + "bird" + text[at + 4 :])
     outcome = call(*words)
-    assert (outcome.code, "00000 t.csv" in outcome.err) == (2, True)
+    assert outcome.code == 2
+    assert "inputs.00000 t.csv" in outcome.err

@@ -109,6 +109,18 @@ def test_a_fingerprint_does_not_follow_the_place_of_the_inputs(tmp_path):
     assert stamp_of(tmp_path / "a").fingerprint == stamp_of(tmp_path / "b").fingerprint
 
 
+def test_a_fingerprint_follows_the_tables_beside_adopted_tars(tmp_path):
+    (tmp_path / "00000.tar").write_bytes(bytes(10_240))
+    fingerprints = set()
+    for text in (None, b"one", b"two"):
+        if text is not None:
+            (tmp_path / "00000.parquet").write_bytes(text)
+        settings = config.load("adopt", [f"collect.adopt.folder={tmp_path}"])
+        context = Context(str(tmp_path / "run"), "main", settings, Engine(settings.engine), Progress(), WHOLE)
+        fingerprints.add(collect_stamp(context).fingerprint)
+    assert len(fingerprints) == 3
+
+
 def test_a_fingerprint_follows_what_stands_in_the_seed_file(tmp_path):
     path = tmp_path / "seeds.txt"
     fingerprints = set()

@@ -53,6 +53,16 @@ def test_temporary_names_are_never_listed_and_always_swept(tmp_path):
     assert os.listdir(tmp_path) == ["kept"]
 
 
+def test_a_file_that_is_written_again_at_the_same_size_has_another_mark(tmp_path):
+    path = tmp_path / "t.csv"
+    marks = []
+    for ns in (1_000_000_000, 1_000_000_001):
+        path.write_bytes(b"one")
+        os.utime(path, ns=(ns, ns))
+        marks.append(storage.mark_of(str(path)))
+    assert marks == ["1000000000", "1000000001"]
+
+
 def test_ranges(tmp_path):
     storage.publish(str(tmp_path / "x"), b"0123456789")
     assert storage.read_range(str(tmp_path / "x"), 3, 4) == b"3456"

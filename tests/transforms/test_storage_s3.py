@@ -67,6 +67,16 @@ def test_what_is_published_is_read(folder):
     assert not storage.exists(path)
 
 
+def test_an_object_that_is_written_again_at_the_same_size_has_another_mark(folder):
+    path = f"{folder}/t.csv"
+    marks = []
+    for data in (b"one", b"two", b"two"):
+        storage.publish(path, data)
+        marks.append(storage.mark_of(path))
+    assert marks[0] != marks[1] == marks[2]
+    assert marks[0].startswith("ETag=")
+
+
 def test_a_missing_object_is_a_clear_error(folder):
     for read in (storage.read_bytes, storage.open_for_reading, storage.size_bytes, storage.sha256_of):
         with pytest.raises(storage.StorageError, match=f"cannot read {folder}/missing: there is no such object"):

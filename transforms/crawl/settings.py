@@ -28,7 +28,7 @@ class CrawlSource(CandidateSource):
 
     # What the seeds are is an input of the crawl, as a table is; where they are listed changes nothing.
     seeds: list[str] = operational([])  # urls
-    seed_file: FilePath | None = operational(None)  # one url a line; # starts a comment
+    seed_file: str | None = operational(None, is_path=True)  # one url a line; # starts a comment
     scope: Literal["host", "domain", "prefix", "any"] = "host"  # of the seeds; "domain": and their subdomains
     include: list[str] = Field([])  # regular expressions; a url must match one, where there are any
     exclude: list[str] = Field([])  # regular expressions; a url that matches one is left out

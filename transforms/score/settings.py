@@ -4,14 +4,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from filters.rules import Rules, operational
-from transforms.paths import PathOrName
+from filters.rules import IS_PATH, Rules, operational
 
 
 class ScoreSettings(Rules):
     """Which CLIP measures, and how. `model: none` measures nothing."""
 
-    model: PathOrName = "none"  # an open_clip name, a folder in open_clip's local-dir form, or a .safetensors file
+    # An open_clip name, a folder in open_clip's local-dir form, or a .safetensors file.
+    model: str = Field("none", json_schema_extra=IS_PATH)
     pretrained: str = ""  # open_clip's tag, where `model` is a name
     name: str = ""  # what the scores are called; the model's own name where empty
     batch_images: int = Field(64, ge=1)  # one shape for every batch: scores must not depend on what is beside

@@ -53,7 +53,7 @@ class AdoptSource(CandidateSource):
 
     is_archive: ClassVar[bool] = True
 
-    folder: FilePath = operational(min_length=1)  # with *.tar, and *.parquet beside them
+    folder: str = operational(is_path=True, min_length=1)  # with *.tar, and *.parquet beside them
     name: str = Field("adopted", min_length=1)  # of the data set: part of the identity of samples without url
 
     def files(self) -> list[str]:
@@ -61,6 +61,9 @@ class AdoptSource(CandidateSource):
         if packed:
             raise AdoptError(_packed_words(storage.join(self.folder, packed[0])))
         return files_of("collect.adopt.folder", [storage.join(self.folder, "*.tar")])
+
+    def beside(self) -> list[str]:
+        return [table for path in self.files() if storage.exists(table := table_beside(path))]
 
     def check(self) -> None:
         for path in self.files():

@@ -57,6 +57,10 @@ class CandidateSource(Rules):
     def files(self) -> list[str]:
         """The files that are read, as absolute paths or urls. Raises SourceError where one is not there."""
 
+    def beside(self) -> list[str]:
+        """Files that are read on the way, beside some of `files`: what stands in them decides the rows too."""
+        return []
+
     def written(self, run: str) -> list[str]:
         """Files that the run itself wrote for this source, relative to the run directory."""
         return []

@@ -48,7 +48,7 @@ _SYNONYMS = {
 class TableSource(CandidateSource):
     """Source `tables`: url tables of any tool."""
 
-    paths: list[FilePath] = operational(min_length=1)  # files or globs; ** matches any number of folders
+    paths: list[str] = operational(is_path=True, min_length=1)  # files or globs; ** matches any number of folders
     format: Format = "auto"  # by the ending, which .gz, .bz2, .xz or .zst may follow
     separator: str | None = Field(None, min_length=1, max_length=1)  # of csv and tsv; else a comma, a tab
     # The sign around values that hold separators and line ends. "auto": " in csv and, as tsv is not csv, none in tsv;

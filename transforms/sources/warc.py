@@ -27,7 +27,7 @@ class WarcSource(CandidateSource):
 
     is_archive: ClassVar[bool] = True
 
-    paths: list[FilePath] = operational(min_length=1)  # files or globs
+    paths: list[str] = operational(is_path=True, min_length=1)  # files or globs
     images: Literal["ignore", "prefer", "only"] = "ignore"  # take images from the archive; "only" asks nobody
 
     def files(self) -> list[str]:

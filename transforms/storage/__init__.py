@@ -60,6 +60,13 @@ def modified_s(path: str) -> float:
     return store.modified_s(path)
 
 
+def mark_of(path: str) -> str:
+    """What changes when a file is written again: its time in nanoseconds, or what its store gives for that; "" where
+    it gives nothing. Raises StorageError."""
+    store, path = _at(path)
+    return store.mark_of(path)
+
+
 def make_folder(path: str) -> None:
     store, path = _at(path)
     store.make_folder(path)

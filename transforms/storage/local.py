@@ -56,6 +56,11 @@ def modified_s(path: str) -> float:
         return os.path.getmtime(path)
 
 
+def mark_of(path: str) -> str:
+    with _reading(path):
+        return str(os.stat(path).st_mtime_ns)
+
+
 @contextmanager
 def _reading(path: str) -> Iterator[None]:
     try:

@@ -30,6 +30,8 @@ BUFFER_BYTES = 4 << 20  # of a larger one
 MAGIC = frozenset("*?[")
 BATCH = 1_000  # keys that one request deletes: S3's limit
 PROBE_S = 25.0
+# What file systems call it: s3fs, gcsfs, adlfs; then times, of hdfs and of fsspec's memory too.
+MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "updated", "created")
 OURS: tuple[type[BaseException], ...] = (StorageError, ImportError)
 
 
@@ -72,6 +74,12 @@ def size_bytes(url: str) -> int:
 
 def modified_s(url: str) -> float:
     return _read(url, lambda fs, path: fs.modified(path)).timestamp()
+
+
+def mark_of(url: str) -> str:
+    """Of one request."""
+    info = _read(url, lambda fs, path: fs.info(path))
+    return next((f"{key}={info[key]}" for key in MARKS if info.get(key)), "")
 
 
 def make_folder(url: str) -> None:

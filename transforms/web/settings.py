@@ -96,7 +96,7 @@ class WebSettings(Rules):
     slow_after_s: float = operational(1, gt=0)  # hosts that answer later than this are asked one at a time
     connect_to: dict[str, str] = operational({})  # "host pattern:port" -> "ip:port", as curl's --connect-to
     allow_private: list[str] = operational([])  # networks such as 127.0.0.0/8 that may be connected to
-    ca_file: FilePath = operational("")  # more certificate authorities, PEM
+    ca_file: str = operational("", is_path=True)  # more certificate authorities, PEM
     resolvers: list[str] = operational([])  # name servers, "ip" or "ip:port"; none: those of the machine
     # A task whose worker is silent that long is another's; half of it > connect_s.
     lease_s: float = operational(20, ge=2)

@@ -38,15 +38,26 @@ def test_a_failure_is_one_line():
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", [UsageError, DataError])
-def test_what_the_making_of_a_pipeline_says_to_a_person_stays_what_it_is(kind, caplog):
-    class Refusing(beam.PTransform):
-        def expand(self, rows):
-            raise kind("web.colour = red: give another one")
+class WrittenDown(beam.PTransform):
+    """Beam makes another error of what is raised while a transform is written down for a runner."""
 
-    with pytest.raises(kind, match="give another one"):
-        Engine(EngineSettings()).run(lambda p: p | beam.Create([7]) | Refusing())
-    assert "internal error" not in caplog.text
+    def expand(self, rows):
+        return rows | beam.Map(str)
+
+    def to_runner_api(self, context, has_parts=False):
+        raise UsageError("score.model: there is no such model; name another")
+
+
+def at_once(pipeline):
+    raise UsageError("score.model: there is no such model; name another")
+
+
+@pytest.mark.parametrize("build", [at_once, lambda p: p | beam.Create([1]) | WrittenDown()])
+def test_a_usage_error_while_a_pipeline_is_made_stays_one(build, caplog):
+    with pytest.raises(UsageError, match=r"^score\.model: there is no such model; name another$") as caught:
+        Engine(EngineSettings()).run(build)
+    assert caught.value.exit_code == 2
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.parametrize(("size_bytes", "workers"), [(0, 1), (10, 1), (11, 2), (29, 3), (30, 3), (1000, 4)])

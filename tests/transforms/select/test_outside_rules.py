@@ -10,6 +10,7 @@ from helpers.command import pairmill
 from pipeline import config
 from pipeline.errors import UsageError
 from transforms.formats import parquet
+from transforms.outside_code import code_digest
 from transforms.records import Image
 from transforms.select.rules.registry import built_in
 from transforms.select.settings import SelectSettings
@@ -104,18 +105,49 @@ def test_select_runs_rules_of_a_file_outside(finished_copy, outside):
     assert len(rows) == sum(row["kept"] for row in rows) + sum(bool(row["reason"]) for row in rows)
 
 
-def test_an_edited_rule_decides_anew(finished_copy, outside):
-    policy = outside / "policy.yaml"
-    policy.write_text('rules: [{rule: "my_rules:TooRed"}]')
-    words = ["select", finished_copy, "--policy", policy, "--name", "mine"]
-    environment = {"PYTHONPATH": f"{outside}:{os.environ['PYTHONPATH']}"}
-    assert pairmill(*words, env=environment).code == 0
-    assert "select.mine: already done" in pairmill(*words, env=environment).err
-    (outside / "my_rules.py").write_text(MY_RULES.replace('"too red"', '"far too red"'))
-    outcome = pairmill(*words, env=environment)
-    assert outcome.code == 0, outcome.err
-    details = pq.read_table(finished_copy / "selection/mine")["detail"].to_pylist()
-    assert "far too red" in details
+def test_an_edited_rule_is_run_again(finished_copy, outside):
+    """So is one whose helper beside it was edited; an untouched one is not."""
+    (outside / "shades.py").write_text("LIMIT = 0\n")
+    (outside / "my_rules.py").write_text("import shades\n" + MY_RULES.replace("< self.below", "< shades.LIMIT"))
+    (outside / "policy.yaml").write_text('rules: [{rule: "my_rules:TooRed"}]')
+    env = {"PYTHONPATH": f"{outside}:{os.environ['PYTHONPATH']}"}
+
+    def dropped() -> tuple[bool, int]:
+        words = ("select", finished_copy, "--policy", outside / "policy.yaml", "--name", "mine")
+        outcome = pairmill(*words, env=env)
+        assert outcome.code == 0, outcome.err
+        steps = pq.read_table(finished_copy / "selection/mine")["step"].to_pylist()
+        return "select.mine: already done" in outcome.err, steps.count("my_rules:TooRed")
+
+    assert dropped() == (False, 0)
+    assert dropped() == (True, 0)
+    (outside / "shades.py").write_text("LIMIT = 128\n")
+    is_done, some = dropped()
+    assert (is_done, some > 0) == (False, True)
+    (outside / "my_rules.py").write_text("import shades\n" + MY_RULES.replace("< self.below", "< 2 * shades.LIMIT"))
+    is_done, all_ = dropped()
+    assert (is_done, all_ > some) == (False, True)
+
+
+def digest_after(path, text) -> str:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return code_digest("my_package.rules")
+
+
+def test_the_code_of_a_package_is_all_of_it_and_what_it_imports_beside_it(outside):
+    (outside / "my_package").mkdir()
+    (outside / "my_package/__init__.py").write_text("")
+    seen = {
+        digest_after(outside / "my_package/rules.py", "import helper, json\nfrom .inner import deep\n"),
+        digest_after(outside / "my_package/inner/deep.py", "x = 1\n"),
+        digest_after(outside / "helper.py", "def f():\n    from others import g\n"),
+        digest_after(outside / "others/__init__.py", "g = 1\n"),
+        digest_after(outside / "others/__init__.py", "g = 2\n"),
+    }
+    assert len(seen) == 5
+    assert digest_after(outside / "not_imported.py", "x = 1\n") in seen
+    assert digest_after(outside / "transforms/rounds.py", "x = 1\n") in seen
 
 
 @pytest.mark.parametrize(("rule", "says"), [

@@ -98,6 +98,19 @@ def test_a_broken_file_ends_the_run_with_its_words(outside):
     assert "Traceback" not in outcome.err
 
 
+def test_an_edited_source_is_not_already_done(outside):
+    (outside / "my.yaml").write_text(f'collect: {{sources: [{{source: "my_sources:Museum", folder: "{outside}"}}]}}\n'
+                                     'web: {contact: me@example.org}')  # fmt: skip
+    words = ("run", outside / "my.yaml", "--run-dir", outside / "run", "--to", "collect")
+    env = {"PYTHONPATH": f"{outside}:{os.environ['PYTHONPATH']}"}
+    assert pairmill(*words, env=env).code == 0
+    assert "collect: already done" in pairmill(*words, env=env).err
+    (outside / "my_sources.py").write_text(MY_SOURCES.replace("title, source_uid", "title.upper(), source_uid"))
+    refused = pairmill(*words, env=env)
+    assert refused.code == 2
+    assert "inputs.code of my_sources" in refused.err
+
+
 @pytest.mark.parametrize(("source", "says"), [
     ({"source": "nowhere_at_all:Museum"}, ["'nowhere_at_all:Museum' cannot be imported", "PYTHONPATH"]),
     ({"source": "my_sources:Musium"}, ["has no class 'Musium'", "spelling"]),

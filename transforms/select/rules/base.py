@@ -56,6 +56,10 @@ class Rule(Rules):
     def check_beside(self, rules: "Sequence[Rule]") -> None:
         """Called when settings are read, with all rules. Raises ValueError where they do not fit together."""
 
+    def module(self) -> str:
+        """The user's module whose code the rule runs; "" for the rules of this package."""
+        return self.rule.partition(":")[0] if ":" in self.rule else ""
+
     def compares_pairs(self) -> bool:
         """Whether the rule judges by other pairs, so that a pass over the parts must end before it."""
         return False
