@@ -19,13 +19,9 @@ from typing import Any, NamedTuple
 from pipeline import __version__
 from pipeline.errors import UsageError
 from transforms import run_dir, storage
-from transforms.outside_code import code_digest
 from transforms.records import SCHEMA_VERSION
 
 URL_IDENTITY = 1
-# Of a user's files, read whole to know them again: 8 s of a core. To read them for their rows takes longer.
-WHOLE_BYTES = 8 << 30
-BLOCKS, BLOCK_BYTES = 4, 256 * 1024  # of larger ones, the first and the last among them
 VERSIONED = ("apache-beam", "pyarrow", "pillow", "numpy", "torch", "open_clip_torch", "selectolax", "pdqhash")
 WHOLE_BYTES = 4 << 30  # of a stage's inputs, that are read whole for their digests: some seconds
 SETTLED_S = 2.0  # a younger file may be written again in the same tick of its disk's clock

@@ -103,8 +103,8 @@ def urls_of_host(run: str, host: str) -> Iterator[str]:
             yield from pc.struct_field(batch["candidate"], "url").to_pylist()
     for path in [] if plans else storage.list_names(run_dir.folder(run, run_dir.CANDIDATES), "part-*.parquet")[:1]:
         yield from (row["url"] for row in parquet.read_columns(run_dir.folder(run, run_dir.CANDIDATES, path), ["url"]))
-    crawl: dict[str, Any] = settings_of(run, "collect").get("crawl") or {}
-    for round_ in range(rounds_planned(run) if crawl else 0):
-        path = run_dir.crawl_plan(run, round_, task_of(host, crawl["tasks"]))
+    tasks: int = (settings_of(run, "collect").get("crawl") or {}).get("tasks", 0)
+    for round_ in range(rounds_planned(run) if tasks else 0):
+        path = run_dir.crawl_plan(run, round_, task_of(host, tasks))
         if storage.exists(path):
             yield from (row["url"] for row in parquet.read_columns(path, ["url"]))

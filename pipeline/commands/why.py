@@ -11,7 +11,7 @@ from rich.console import Console
 
 from filters.url import host_of, normalise_url, uid_of
 from pipeline.arguments import add_run, check_run, selection_name
-from pipeline.places import attempts, collected_parts, rows_of, shard_holding, urls_of_host
+from pipeline.row_files import attempts, collected_parts, rows_of, shard_holding, urls_of_host
 from transforms import run_dir, storage
 from transforms.formats import parquet
 from transforms.records import Candidate, Reject, Score, Selected

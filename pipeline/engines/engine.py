@@ -120,7 +120,7 @@ class Engine:
         UsageError where it cannot be made.
         """
         log_errors_only()
-        failure, refused = None, None
+        failure = None
         workers = min(self.settings.workers, workers or self.settings.workers)
         options = self.pipeline_options(stage, workers)
         make = partial(self._pipeline, build, workers)

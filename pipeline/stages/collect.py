@@ -11,6 +11,7 @@ from pipeline.config import content
 from pipeline.context import Context
 from pipeline.errors import DataError, UsageError
 from pipeline.manifest import Stamp, digest_of, digests_of_inputs, outputs_of
+from pipeline.report.remedies import remedy_of
 from pipeline.report.tables import lost_text, reasons_text
 from pipeline.stages.base import Stage, code_inputs, facts_of
 from pipeline.stages.contact import check_contact

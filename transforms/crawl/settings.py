@@ -10,7 +10,6 @@ from pydantic import Field, field_validator
 from filters.rules import operational
 from filters.url import normalise_url
 from transforms import run_dir, storage
-from transforms.paths import FilePath
 from transforms.records import Unit
 from transforms.sources.base import CandidateSource, Read, Reading, SourceError
 from transforms.sources.warc import read_archive

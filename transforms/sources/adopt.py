@@ -20,7 +20,6 @@ from transforms import storage
 from transforms.formats.tar import Gap, Member, is_tar, read_tar
 from transforms.formats.values import BrokenValue, canonical_json, captions_of, name_of, parse_json, rows_of, text_of
 from transforms.formats.webdataset import image_ending, is_foreign, sample_name, side_ending
-from transforms.paths import FilePath
 from transforms.records import FAILED, SAMPLE, Occurrence, PageSeen, Reject, Source, Unit
 from transforms.sources.base import (
     CandidateSource,

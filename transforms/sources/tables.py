@@ -21,7 +21,6 @@ from filters.rules import operational
 from transforms import storage
 from transforms.formats import parquet
 from transforms.formats.values import BrokenValue, canonical_json, captions_of, name_of, rows_of, text_of
-from transforms.paths import FilePath
 from transforms.sources.base import CandidateSource, Row, files_of
 from transforms.sources.encodings import is_text_encoding
 from transforms.sources.text import A_TAR, PACKED_ENDINGS, Fields, TableError, TextStyle, text_note, text_rows

@@ -13,7 +13,6 @@ from transforms.formats.http_headers import values_of
 from transforms.formats.warc import WarcEntry, read_warc
 from transforms.formats.warc_by_hand import kind_of
 from transforms.html.page import FoundCaption, Page, found_captions, read_body
-from transforms.paths import FilePath
 from transforms.records import WARC, Occurrence, PageSeen, Reject, Source, Stored, Unit
 from transforms.sources.base import CandidateSource, Read, Reading, SourceError, caption_of, files_of, uid_of_url
 from transforms.web.settings import WebSettings

@@ -9,7 +9,6 @@ from ada_url import URL
 from pydantic import Field, ValidationInfo, field_validator
 
 from filters.rules import Rules, operational
-from transforms.paths import FilePath
 
 Kind = Literal["image", "page"]
 

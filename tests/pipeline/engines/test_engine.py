@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.config import EngineSettings
 from pipeline.engines.engine import Engine
-from pipeline.errors import DataError, RunError, UsageError
+from pipeline.errors import RunError, UsageError
 
 
 @pytest.mark.parametrize(("runner", "options"), [

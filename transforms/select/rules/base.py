@@ -49,10 +49,6 @@ class Rule(Rules):
     def check(self) -> None:
         """Called before any work. Raises ValueError with a message for the user where the rule cannot work."""
 
-    def module(self) -> str:
-        """The module of the user's own whose code decides; "" for a rule of the package."""
-        return "" if type(self).__module__.startswith(f"{__package__}.") else type(self).__module__
-
     def check_beside(self, rules: "Sequence[Rule]") -> None:
         """Called when settings are read, with all rules. Raises ValueError where they do not fit together."""
 
