@@ -52,12 +52,18 @@ PICTURE_WORDS = frozenset({
     "image", "images", "img", "photo", "photos", "photograph", "picture", "pictures", "pic", "pics", "logo",
     "logos", "icon", "icons", "banner", "thumbnail", "thumb", "placeholder", "avatar", "graphic", "figure", "fig",
     "slide", "preview", "screenshot", "background", "bild", "bilder", "foto", "fotos", "abbildung", "imagen",
-    "imágenes", "immagine", "imagem", "obraz", "zdjęcie", "фото", "изображение",
+    "imágenes", "immagine", "immagini", "imagem", "imagens", "afbeelding", "afbeeldingen", "obraz", "obrazek", "zdjęcie",
+    "фото", "изображение", "изображения", "миниатюра", "vorschaubild", "titelbild", "hintergrundbild", "beitragsbild",
+    "profilbild", "miniatura", "miniature", "vignette",
 })  # fmt: skip
 FILLER_WORDS = frozenset({
     "default", "main", "new", "site", "website", "page", "web", "blog", "post", "article", "product", "item",
     "header", "footer", "featured", "cover", "hero", "gallery", "small", "large", "big", "full", "size", "of",
-    "the", "a", "an", "no", "nr", "untitled", "unnamed", "alt", "von", "de", "из",
+    "the", "a", "an", "no", "nr", "untitled", "unnamed", "alt", "von", "de", "из", "for", "our", "your", "my", "author",
+    "user", "company", "profile", "stock", "album", "available", "unavailable", "selected", "missing", "loading", "button",
+    "menu", "search", "play", "video", "share", "title", "caption", "kein", "keine", "la", "le", "une", "à", "en", "tête",
+    "cabecera", "cabeçalho", "portada", "fondo", "fundo", "di", "della", "sfondo", "testata", "nagłówka", "tła", "wpisu",
+    "заголовка", "записи", "фоновое",
 })  # fmt: skip
 
 BOILERPLATE = (
@@ -87,6 +93,30 @@ BOILERPLATE = (
     "изображение", "картинка", "фото", "логотип", "увеличить", "реклама", "читать далее", "图片", "圖片", "照片",
     "图像", "标志", "点击放大", "点击查看大图", "广告", "阅读更多", "画像", "写真", "ロゴ", "拡大", "クリックで拡大",
     "広告", "続きを読む", "이미지", "사진", "로고", "광고", "รูปภาพ", "ภาพ", "โลโก้", "صورة", "شعار", "إعلان",
+    "previous page", "next page", "next post", "previous post", "main menu", "navigation menu", "full size",
+    "original file", "share this post", "follow us on twitter", "follow us on facebook", "follow us on instagram",
+    "back to top", "sponsored content", "note", "tip", "warning", "caution", "important", "header cell",
+    "vorschau", "suchen", "suche", "schließen", "ohne titel", "kein titel", "galerie", "menü", "zurück", "weiter",
+    "nächste seite", "vorherige seite", "nächster beitrag", "vorheriger beitrag", "kopfbild", "miniaturbild",
+    "originaldatei", "zum vergrößern anklicken", "klicken zum vergrößern",
+    "aperçu", "recherche", "rechercher", "fermer", "sans titre", "accueil", "suivant", "précédent", "page suivante",
+    "page précédente", "article suivant", "article précédent", "aucune image", "image à la une", "image d’arrière-plan",
+    "image d'arrière-plan", "image d’en-tête", "image d'en-tête", "fichier d’origine", "fichier d'origine",
+    "vista previa", "buscar", "cerrar", "sin título", "inicio", "galería", "siguiente", "anterior", "página siguiente",
+    "página anterior", "siguiente página", "entrada siguiente", "imagen destacada", "aumentar", "archivo original",
+    "haz clic para ampliar", "anteprima", "cerca", "chiudi", "senza titolo", "galleria", "successivo", "precedente",
+    "pagina successiva", "pagina precedente", "pagina seguente", "nessuna immagine", "immagine in evidenza",
+    "file originale", "clicca per ingrandire l'immagine", "voorbeeld", "zoeken", "sluiten", "zonder titel", "galerij",
+    "volgende", "vorige", "volgende pagina", "vorige pagina", "uitgelichte afbeelding", "achtergrondafbeelding",
+    "header afbeelding", "geen afbeelding", "oorspronkelijk bestand", "podgląd", "podejrzyj", "szukaj", "zamknij",
+    "bez tytułu", "strona główna", "galeria", "następna strona", "poprzednia strona", "miniatury", "ikona wpisu",
+    "brak zdjęcia", "visualizar", "pesquisar", "fechar", "sem título", "início", "próxima página", "página seguinte",
+    "imagem destacada", "просмотр", "поиск", "закрыть", "без названия", "безымянный", "главная", "галерея",
+    "следующая страница", "предыдущая страница", "фоновое изображение", "исходный файл", "нет изображения", "нет фото",
+    "нажмите, чтобы увеличить", "プレビュー", "検索", "閉じる", "名称未設定", "無題", "ホーム", "ギャラリー", "次ページ",
+    "次のページ", "前のページ", "サムネイル", "画像なし", "背景画像", "ヘッダー画像", "アイキャッチ画像", "元のファイル",
+    "预览", "搜索", "关闭", "未命名", "无标题", "首页", "相册", "图库", "下一页", "上一页", "缩略图", "图像不可用", "暂无图片",
+    "背景图像", "背景图片", "顶部图像", "特色图片", "放大", "原始文件",
 )  # fmt: skip
 
 
