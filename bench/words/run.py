@@ -1,10 +1,10 @@
 """`make bench-words`: what the rules of words find in labelled captions, into bench/results/words.json. Some seconds.
 
-`captions.jsonl` was labelled by reading, never by these rules: alt texts, titles and messages of Debian packages, example
-numbers of the register in sentences of ours, and hard cases written for this bench. Its boilerplate is what stands
-beside pictures of any kind; texts on which two readers may differ ("Original image", "Instagram logo") are left out.
-`languages.jsonl` holds captions and messages in ten languages, 40 of each length; one that two languages share is left
-out. "wordpress-l10n" and the like are the packages that a text came from.
+`captions.jsonl` was labelled by reading, never by these rules: alt texts, titles and messages of Debian packages
+(`source` names them), example numbers of the register in sentences of ours, and hard cases written for this bench. Its
+boilerplate is what stands beside pictures of any kind; texts on which two readers may differ ("Original image",
+"Instagram logo") are left out. `languages.jsonl` holds captions and messages in ten languages, 40 of each length; texts
+that two languages share are left out.
 """
 
 import json
