@@ -126,6 +126,10 @@ $(PEER): bench/fetch/img2dataset.txt $(READY)
 bench-fetch: $(READY) $(PEER) ## fetch against img2dataset on loopback (wants nginx, and the machine alone)
 	$(PY) -m bench.fetch.run
 
+.PHONY: bench-words
+bench-words: $(READY) ## telephone numbers, boilerplate and languages against labelled captions
+	$(PY) -m bench.words.run
+
 .PHONY: dataflow-template
 dataflow-template: $(READY) ## the images' build context and the flex template, checked up to where the cloud is needed
 	$(PY) deploy/dataflow/template.py

@@ -61,9 +61,17 @@ _NORTH_AMERICAN = re.compile(
 _NATIONAL = re.compile(
     rf"{_ALONE}(?<![/:-])(?<!\d[\s])\(?0[1-9]\d{{0,4}}\)?(?:\s?[\s./-]\s?\d{{2,8}}){{1,5}}{_END}", re.ASCII
 )
-# 07700900123, 0612345678, 015112345678, 13812345678: mobile numbers in one piece.
+# (022) 12345, 08-12 34 56: shorter ones, which an area code in brackets or groups of two behind a hyphen give away.
+_SHORT_NATIONAL = re.compile(
+    rf"{_ALONE}(?<![/:-])(?<!\d[\s])(?:\(0[1-9]\d{{0,3}}\)\s?\d{{5,6}}|0[1-9]\d{{0,2}}-\d\d\d?\s\d\d\s\d\d){_END}",
+    re.ASCII,
+)
+# 612 34 56 78: Spain writes nine digits so.
+_SPANISH = re.compile(rf"{_ALONE}(?<!\d[\s-])[6-9]\d\d(?:\s\d\d){{3}}{_END}(?!\s\d)", re.ASCII)
+# 07700900123, 0612345678, 015112345678, 13812345678: mobile numbers in one piece; 138 1234 5678 in China's groups.
 _MOBILE = re.compile(
-    rf"{_ALONE}(?<![/:#-])(?:07\d{{9}}|0[67]\d{{8}}|01[5-7]\d{{8,9}}|0[789]0\d{{8}}|010\d{{8}}|1[3-9]\d{{9}}){_END}",
+    rf"{_ALONE}(?<![/:#-])(?:07\d{{9}}|0[67]\d{{8}}|01[5-7]\d{{8,9}}|0[789]0\d{{8}}|010\d{{8}}|1[3-9]\d{{9}}|"
+    rf"(?<!\d[\s-])1[3-9]\d([\s-])\d{{4}}\1\d{{4}}){_END}",
     re.ASCII,
 )
 # 8 (495) 123-45-67, (495) 123-45-67: Russia and its neighbours. (11) 98765-4321: Brazil.
@@ -87,7 +95,9 @@ _AMBIGUOUS = frozenset({"cell", "mobile", "mobil", "handy", "hp", "gsm", "puh"})
 # Where mobile numbers are given without any prefix and have nine digits or more: eight are too few to be told.
 _REGIONS_WITHOUT_ZERO = ("IN", "BR", "ES", "PT", "PL", "CN", "MX", "CO", "CZ", "GR")
 _MOBILE_KINDS = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE)
-_SHAPES = (_PLUS, _DOUBLE_ZERO, _NORTH_AMERICAN, _NATIONAL, _MOBILE, _RUSSIAN, _BRAZILIAN)
+_SHAPES = (
+    _PLUS, _DOUBLE_ZERO, _NORTH_AMERICAN, _NATIONAL, _SHORT_NATIONAL, _SPANISH, _MOBILE, _RUSSIAN, _BRAZILIAN,
+)  # fmt: skip
 
 # A word before the digits that says they count something else.
 _SERIAL = re.compile(
@@ -95,7 +105,7 @@ _SERIAL = re.compile(
     r"id|ref|reference|lot|chapters?|chap|ch|chapitre|kapitel|cap[ií]tulo|capitolo|pages?|pp?|seiten?|figures?|figs?|abb|"
     r"tables?|tab|plates?|episodes?|ep|seasons?|levels?|lessons?|lektion|steps?|volumes?|series|slides?|no|nr|catalog(?:ue)?|accession|acc|patent|vol|version|v|iban|"
     r"account|konto|isrc|oclc|lccn|pmid|barcode|code|inventar|inv\.-nr|coordinates|gps|lat|lon)[.:#]?\s?(?:no|nr|number|id)?"
-    r"[.:#]?|[#№])\s?[:=]?\s?$",
+    r"[.:#]?|[#№]|,\s(?-i:[A-Z]{2}))\s?[:=]?\s?$",  # Boston, MA 02110-1301
     re.IGNORECASE,
 )
 _YEAR = r"(?:1[0-9]|20)\d\d"
@@ -106,6 +116,7 @@ _YEARS = re.compile(rf"\(?{_YEAR}\)?(?:\D+(?:{_YEAR}|\d\d?))*")
 _THOUSANDS = re.compile(
     r"[1-9]\d{0,2}(?:([\s.])000|(?:[\s.]\d{3})*[\s.]000)+|[1-9]\d{0,2}(?:\s\d{3}){2,}|[1-9]\d{0,2}(?:\.\d{3}){2,}"
 )
+_POINT_ON_EARTH = re.compile(r"\+\d{4}(?:\d\d)?-\d{5}(?:\d\d)?")  # ISO 6709: +175805-0764736
 _CLOCKS = re.compile(r"(?:[01]\d|2[0-3])[.:][0-5]\d\s?-\s?(?:[01]\d|2[0-4])[.:][0-5]\d")
 
 
@@ -174,10 +185,12 @@ def _shaped(pattern: re.Pattern[str], plain: str) -> Iterator[Span]:
 def _may_be_called(named: re.Match[str]) -> bool:
     """After a word such as "mobile" a number may still be a list of years, or a count, or that of a cell or a model."""
     number = named["number"]
-    if _YEARS.fullmatch(number) or _THOUSANDS.fullmatch(number) or _DATES.match(number) or _counts_on(number):
+    if _YEARS.fullmatch(number) or _DATES.match(number) or _counts_on(number):
         return False
-    is_sure = (named["word"] or "").lower() not in _AMBIGUOUS or named["mark"].strip() or number[0] in "+(0"
-    return bool(is_sure) or _is_dialled(number)
+    is_sure = (named["word"] or "").lower() not in _AMBIGUOUS or bool(named["mark"].strip()) or number[0] in "+(0"
+    if _THOUSANDS.fullmatch(number) and (number.endswith("000") or not is_sure):
+        return False
+    return is_sure or _is_dialled(number)
 
 
 def _is_dialled(number: str) -> bool:
@@ -202,7 +215,9 @@ def _is_number(text: str, pattern: re.Pattern[str]) -> bool:
     if not MIN_DIGITS <= digits <= MAX_DIGITS:
         return False
     if pattern is _PLUS:
-        return not re.fullmatch(r"\+\s?\d{1,3}(?:[\s.]?000)+", text)
+        return not (re.fullmatch(r"\+\s?\d{1,3}(?:[\s.]?000)+", text) or _POINT_ON_EARTH.fullmatch(text))
+    if set(re.sub(r"\D", "", text)) == {"0", "1"}:
+        return False  # 0101 0110 0111
     if pattern is _NATIONAL and (digits < 9 or digits > 12 or _mixes_dots(text)):
         return False
     return not (_DATES.match(text) or _CLOCKS.search(text) or _ends_in_years(text) or _counts_on(text))

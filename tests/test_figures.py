@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from filters.language import LanguageRules
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -48,7 +50,40 @@ def fetch_rows() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("page", "rows"), [("engines", engine_rows), ("from-img2dataset", fetch_rows)])
+def word_rows() -> list[str]:
+    known = results("words")
+
+    def row(title: str, key: str) -> str:
+        of = known[key]
+        return f"| {title} | {of['labelled']} | {of['precision']:.3f} | {of['recall']:.3f} |"
+
+    return [
+        f"| of {known['captions']} captions | labelled | precision | recall |",
+        row("telephone numbers", "phone"),
+        row("boilerplate", "boilerplate"),
+    ]
+
+
+def language_rows() -> list[str]:
+    known = results("words")["languages"]
+    right = " | ".join(f"{100 * share:.0f} %" for share in known["accuracy_by_words"].values())
+    rows = [f"| right of {known['texts']:,} texts | {right} |"]
+    for floor, of in known["floors"].items():
+        captions = known["floors_from_3_words"][floor]
+        shares = [s[name] for s in (of, captions) for name in ("dropped_wrongly", "kept_wrongly")]
+        rows.append(f"| {floor} | " + " | ".join(f"{100 * share:.1f} %" for share in shares) + " |")
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("page", "rows"),
+    [
+        ("engines", engine_rows),
+        ("from-img2dataset", fetch_rows),
+        ("compliance", word_rows),
+        ("architecture", language_rows),
+    ],
+)
 def test_the_tables_of_measured_figures_are_those_of_the_result_files(page, rows):
     text = (ROOT / f"docs/{page}.md").read_text()
     lines = text.splitlines()
@@ -62,3 +97,13 @@ def test_beam_costs_a_tenth_at_most():
     for stage, ratio in known["ratios"]["beam_overhead"].items():
         seconds = known["beam_seconds"][stage]
         assert abs(seconds["beam_cpu_s"] / seconds["plain_cpu_s"] - ratio) < 0.01
+
+
+def test_the_least_probability_of_a_language_is_the_one_that_was_measured():
+    """The least floor by which a rule drops under 2 % of the language that it keeps, as the comment beside it says."""
+    known = results("words")["languages"]
+    default = LanguageRules().min_probability
+    assert default == known["default"]
+    assert default == min(float(floor) for floor, of in known["floors"].items() if of["dropped_wrongly"] < 0.02)
+    comment = (ROOT / "filters/language.py").read_text()
+    assert f"{100 * known['floors'][str(default)]['dropped_wrongly']:.1f} %" in comment
