@@ -1,4 +1,5 @@
-"""What a fetch has come to so far, from the parts that it has committed, on whatever machine."""
+"""What a fetch has come to so far, on whatever machine: from the parts that it has committed, and from the heartbeats
+of those who are at work, which count the rows of parts that are under way."""
 
 from collections import Counter
 from typing import Any, NamedTuple
@@ -30,18 +31,35 @@ class FetchView:
         self._reasons: Counter[str] = Counter()
         self._hosts: dict[str, Waited] = {}
         self._bytes = self._in_flight = 0
+        self._committed: Counter[str] = Counter()  # rows by the stem of their task
+        self._at_work: dict[str, int] = {}  # rows with an outcome, by the stem of a task that somebody is at
         self._first_s, self._last_s = float("inf"), 0.0
         self._requests_s = self._late_s = 0.0  # of all requests together
 
     def update(self) -> None:
-        self._in_flight = lease.busy(self._run, LEASES)
+        claims = lease.living(self._run, LEASES)
+        self._in_flight = sum(claim.busy for _, claim in claims)
+        self._at_work = {}
+        for name, claim in claims:
+            task = name.removeprefix(LEASES)
+            if run_dir.round_of(task) == self._round:
+                self._at_work[task] = max(claim.done, self._at_work.get(task, 0))
         for stem in run_dir.stems_of_round(self._run, self._round):
             if stem not in self._seen:
                 self._seen.add(stem)
-                self._read(storage.join(self._run, run_dir.IMAGES, stem))
+                self._read(storage.join(self._run, run_dir.IMAGES, stem), stem.rpartition("-")[0])
 
-    def _read(self, stem: str) -> None:
-        self._reasons.update(row["reason"] for row in parquet.read_columns(f"{stem}.parquet", ["reason"]))
+    def rows_done(self) -> int:
+        """Rows of the round with an outcome. Those of a part that is not committed are asked again if its attempt dies;
+        whoever is at work counts the rows of parts that were committed before too, as far as it has come to them."""
+        return sum(
+            max(self._committed[task], self._at_work.get(task, 0)) for task in {*self._committed, *self._at_work}
+        )
+
+    def _read(self, stem: str, task: str) -> None:
+        reasons = [row["reason"] for row in parquet.read_columns(f"{stem}.parquet", ["reason"])]
+        self._reasons.update(reasons)
+        self._committed[task] += len(reasons)
         for log in parquet.read_rows(f"{stem}.log.parquet", FetchLog):
             if log.started_s:  # 0: nothing was asked
                 self._note(log)
