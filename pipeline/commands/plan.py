@@ -2,108 +2,150 @@
 
 import argparse
 import json
-from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.table import Table
 
-from filters.url import host_of
 from pipeline import config
 from pipeline.arguments import add_config
 from pipeline.config import Settings, as_yaml
 from pipeline.errors import UsageError
+from pipeline.estimate import IMAGES_PER_S, MEAN_IMAGE_BYTES, crawl_seconds, estimate_of
 from pipeline.manifest import Manifests
 from pipeline.stages import STAGES
 from pipeline.states import stage_state
-from transforms import run_dir, storage
-from transforms.formats import parquet
-from transforms.records import Candidate
+from transforms import run_dir
 from transforms.sources.base import SourceError
 
-BYTES_PER_IMAGE = {256: 25_000, 512: 70_000}  # measured on web photographs at quality 95; a rough guide
-SLOWEST_HOSTS = 10
+SHOWN_SEEDS = 3
+WIDTH = 15  # of the words before each line's value
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--settings", action="store_true", help="print all settings too")
+    parser.add_argument("--json", action="store_true", help="everything, for programs")
 
 
 def run(args: argparse.Namespace) -> int:
     settings = config.load(args.config, args.set, args.engine)
     plan = plan_of(settings, args.run_dir or run_dir.default_run(args.config))
-    print(json.dumps(plan, indent=2, ensure_ascii=False)) if args.json else print_plan(plan)
+    if args.json:
+        print(json.dumps(plan, indent=2, ensure_ascii=False))
+        return 0
+    console = Console(markup=False)  # a path may hold brackets
+    for name, value in lines_of(plan):
+        console.print(f"{name:<{WIDTH}}{value}", highlight=False, soft_wrap=True)
+    if args.settings:
+        console.print("\n" + yaml.safe_dump(plan["settings"], sort_keys=False), highlight=False)
     return 0
 
 
 def plan_of(settings: Settings, run: str) -> dict[str, Any]:
-    """Sources, stages, counts that are known, disk, and the hosts that will take longest."""
+    """Sources, states of the stages, counts as far as they are known, the estimate, all settings.
+
+    Raises UsageError where a source cannot be read.
+    """
     manifests = Manifests(run)
     candidates = (manifests.read("collect") or {}).get("counts", {}).get("candidates")
-    plan: dict[str, Any] = {
+    try:
+        sources = sources_of(settings)
+        estimate = estimate_of(run, settings, sources.get("table_rows", 0), candidates)
+    except SourceError as error:
+        raise UsageError(str(error)) from error
+    return {
         "run_dir": run,
         "stages": {s.name: stage_state(manifests, s.label("main")) for s in STAGES},
-        "sources": sources_of(settings),
+        "sources": sources,
         "candidates": candidates,
+        **estimate,
+        "settings": yaml.safe_load(as_yaml(settings)),
     }
-    rows = candidates if candidates is not None else plan["sources"].get("table_rows")
-    if rows:
-        plan["disk_bytes"] = {f"{size} px": rows * each for size, each in BYTES_PER_IMAGE.items()}
-    if candidates:
-        plan["slowest_hosts"] = slowest_hosts(run, settings)
-    plan["settings"] = yaml.safe_load(as_yaml(settings))
-    return plan
 
 
 def sources_of(settings: Settings) -> dict[str, Any]:
-    """What each source shows of itself. Raises UsageError where one cannot be read."""
+    """What each source shows of itself. Raises SourceError where one cannot be read."""
     shown: dict[str, Any] = {}
     if settings.demo is not None:
         shown["demo"] = f"a generated web of about {settings.demo.pages} pages on loopback"
     for key, source in settings.collect.all_sources().items():
-        if key == "crawl" and settings.demo is not None:
-            continue  # of the demo's web, whose server names the seeds
-        try:
+        if key != "crawl" or settings.demo is None:  # of the demo's web, whose server names the seeds
             shown |= source.overview()
-        except SourceError as error:
-            raise UsageError(str(error)) from error
+    if seconds := crawl_seconds(settings):
+        shown["pages_seconds"] = seconds
     return shown
 
 
-def slowest_hosts(run: str, settings: Settings) -> list[dict[str, Any]]:
-    """The hosts with most candidates, and how long their limit makes them take, in seconds."""
-    folder = storage.join(run, run_dir.CANDIDATES)
-    rows = parquet.read_all(folder, "part-*.parquet", Candidate)
-    hosts = Counter(host_of(c.url) for c in rows if not c.source.path)
-    return [
-        {"host": host, "images": n, "seconds": round(n * settings.web.pace(host, "image").gap_s, 1)}
-        for host, n in hosts.most_common(SLOWEST_HOSTS)
-    ]
-
-
-def print_plan(plan: dict[str, Any]) -> None:
-    console = Console(markup=False)  # a path may hold brackets
-    console.print(f"run directory  {plan['run_dir']}", highlight=False)
-    for name, value in plan["sources"].items():
-        console.print(f"{name:<14} {value}", highlight=False)
-    for name, state in plan["stages"].items():
-        console.print(f"{name:<14} {state}", highlight=False)
+def lines_of(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(name, value) of each line for a person: a screen full at most."""
+    yield "run directory", plan["run_dir"]
+    yield from source_lines(plan["sources"])
+    yield from plan["stages"].items()
     if plan["candidates"] is not None:
-        console.print(f"candidates     {plan['candidates']:,}", highlight=False)
-    for size, size_bytes in plan.get("disk_bytes", {}).items():
-        console.print(f"disk at {size:<6} about {size_bytes / 1e9:.1f} GB", highlight=False)
-    if plan.get("slowest_hosts"):
-        console.print(hosts_table(plan["slowest_hosts"]))
-    console.print("\nsettings", highlight=False)
-    console.print(yaml.safe_dump(plan["settings"], sort_keys=False), highlight=False, markup=False)
+        yield "candidates", f"{plan['candidates']:,}"
+    if "urls" in plan:
+        yield from estimate_lines(plan)
+    else:
+        yield "urls", "none to ask for" if plan["candidates"] is not None else "known when collect is done"
+    if host := plan["contact_missing_for"]:
+        yield (
+            "contact",
+            (
+                f"missing: {host} is not on this machine, and site owners must be able to reach you; a run needs "
+                "--set web.contact=you@example.org"
+            ),
+        )
 
 
-def hosts_table(hosts: list[dict[str, Any]]) -> Table:
-    table = Table(title="the hosts that take longest")
-    for column in ("host", "images", "seconds"):
-        table.add_column(column, justify="left" if column == "host" else "right")
-    for row in hosts:
-        table.add_row(row["host"], f"{row['images']:,}", f"{row['seconds']:,}")
-    return table
+def source_lines(sources: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in sources.items():
+        title = name.replace("_", " ")
+        if isinstance(value, list):
+            more = f", and {len(value) - SHOWN_SEEDS:,} more" if len(value) > SHOWN_SEEDS else ""
+            yield title, ", ".join(map(str, value[:SHOWN_SEEDS])) + more
+        elif name == "pages_seconds":
+            yield "time of pages", f"at most about {duration(value)}, at the pace of the seeds' hosts"
+        else:
+            yield title, f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def estimate_lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    counted = plan["urls_counted"]
+    part = f", hosts counted in the first {counted:,} rows" if counted < plan["urls"] else ""
+    at_most = "" if plan["candidates"] is not None else " at most: equal ones are asked for once"
+    yield "urls", f"{plan['urls']:,}{at_most}{part}"
+    more = f"; {n:,} urls of others were not counted by host" if (n := plan["images_of_other_hosts"]) else ""
+    yield "hosts", f"{'more than ' if plan['has_more_hosts'] else ''}{plan['hosts']:,}{more}"
+    yield "requests", f"about {plan['requests']:,}, with each host's robots.txt and tdmrep.json; hosts of pages apart"
+    yield "transfer", f"about {size(plan['transferred_bytes'])}, at {size(MEAN_IMAGE_BYTES)} an image"
+    yield "on disk", "about " + ", ".join(f"{size(n)} at {side}" for side, n in plan["disk_bytes"].items())
+    slowest = plan["slowest_hosts"][0]
+    if slowest["seconds"] >= plan["seconds_at_full_rate"]:
+        why = f"the {slowest['images']:,} images of {slowest['host']} at its pace (web.images, web.hosts)"
+    else:
+        why = f"all requests at {IMAGES_PER_S:.0f} a second for each two cores"
+    yield "time of fetch", f"at least {duration(plan['seconds'])}: {why}"
+    for number, host in enumerate(plan["slowest_hosts"]):
+        yield (
+            "slowest hosts" if not number else "",
+            (f"{host['host']}: {host['images']:,} images, {duration(host['seconds'])}"),
+        )
+
+
+def size(size_bytes: float) -> str:
+    """Bytes in the unit that a person would choose, powers of 1,000."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size_bytes < 1_000:
+            return f"{size_bytes:.3g} {unit}"
+        size_bytes /= 1_000
+    return f"{size_bytes:,.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a person would choose."""
+    for unit, length in (("days", 86_400.0), ("h", 3_600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:,.0f} s"

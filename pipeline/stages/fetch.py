@@ -85,7 +85,7 @@ def fetch_round(c: Context, round_: int, rows: int) -> bool:
     mine = [task for task in plan["tasks"] if task % count == index]
     label = f"fetch, round {round_}" if round_ else "fetch"
     view = FetchView(c.run, round_, keeps=True)
-    c.progress.stage(label, plan["parts"], "parts", lambda: len(run_dir.stems_of_round(c.run, round_)), view)
+    c.progress.stage(label, plan["rows"], "rows", view.rows_done, view)
     transform = Fetch(c.run, round_, plan["of"], c.settings.fetch, c.settings.web)
     workers = min(len(mine), c.engine.workers_with(c.settings.fetch.decoders))
     c.engine.run(lambda p: p | "Tasks" >> beam.Create(mine) | transform, "fetch", c.progress.say, workers)

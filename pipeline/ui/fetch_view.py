@@ -1,4 +1,5 @@
-"""What a fetch has come to so far, from the parts that it has committed, on whatever machine."""
+"""What a fetch has come to so far, on whatever machine: from the parts that it has committed, and from the heartbeats
+of those who are at work, which count the rows of parts that are under way."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ class Sums(NamedTuple):
 
     parts: list[str]  # their stems
     reasons: dict[str, int]  # rows; "" is success
+    committed: dict[str, int]  # rows by the stem of their task
     hosts: dict[str, Waited]
     bytes_received: int
     first_s: float  # since the epoch: the first request, 0 where there was none; the last answer
@@ -52,6 +54,8 @@ class FetchView:
         self._reasons: Counter[str] = Counter()
         self._hosts: dict[str, Waited] = {}
         self._bytes = self._in_flight = 0
+        self._committed: Counter[str] = Counter()  # rows by the stem of their task
+        self._at_work: dict[str, int] = {}  # rows with an outcome, by the stem of a task that somebody is at
         self._first_s, self._last_s = float("inf"), 0.0
         self._requests_s = self._late_s = 0.0  # of all requests together
 
@@ -69,21 +73,37 @@ class FetchView:
             self._count(stem)
 
     def _unseen(self, stems: Sequence[str]) -> list[str]:
-        self._in_flight = lease.busy(self._run, LEASES)
+        self._look_at_work()
         if not self._seen and stems:
             self._take_kept(set(stems))
         return [stem for stem in stems if stem not in self._seen]
 
+    def _look_at_work(self) -> None:
+        claims = lease.living(self._run, LEASES)
+        self._in_flight = sum(claim.busy for _, claim in claims)
+        self._at_work = {}
+        for name, claim in claims:
+            task = name.removeprefix(LEASES)
+            if run_dir.round_of(task) == self._round:
+                self._at_work[task] = max(claim.done, self._at_work.get(task, 0))
+
+    def rows_done(self) -> int:
+        """Rows of the round with an outcome. Those of a part that is not committed are asked again if its attempt dies;
+        whoever is at work counts the rows of parts that were committed before too, as far as it has come to them."""
+        return sum(
+            max(self._committed[task], self._at_work.get(task, 0)) for task in {*self._committed, *self._at_work}
+        )
+
     def _count(self, stem: str) -> None:
         self._seen.add(stem)
-        self._read(storage.join(self._run, run_dir.IMAGES, stem))
+        self._read(storage.join(self._run, run_dir.IMAGES, stem), stem.rpartition("-")[0])
 
     def keep(self) -> None:
         """Leave the sums in the run directory, of the hosts only the slowest. Raises StorageError."""
         slowest = sorted(self._hosts.items(), key=lambda item: item[1].seconds / item[1].requests)[-KEPT_HOSTS:]
         first_s = self._first_s if self._hosts else 0.0
-        sums = Sums(sorted(self._seen), self._reasons, dict(slowest), self._bytes, first_s, self._last_s,
-                    self._requests_s, self._late_s)  # fmt: skip
+        sums = Sums(sorted(self._seen), self._reasons, self._committed, dict(slowest), self._bytes, first_s,
+                    self._last_s, self._requests_s, self._late_s)  # fmt: skip
         storage.publish(run_dir.fetch_sums(self._run, self._round), msgspec.json.encode(sums))
         self._kept = len(self._seen)
 
@@ -95,12 +115,15 @@ class FetchView:
         sums = msgspec.json.decode(storage.read_bytes(path), type=Sums)
         if stems.issuperset(sums.parts):
             self._seen, self._kept = set(sums.parts), len(sums.parts)
-            self._reasons, self._hosts, self._bytes = Counter(sums.reasons), sums.hosts, sums.bytes_received
+            self._reasons, self._committed = Counter(sums.reasons), Counter(sums.committed)
+            self._hosts, self._bytes = sums.hosts, sums.bytes_received
             self._first_s = sums.first_s or float("inf")
             self._last_s, self._requests_s, self._late_s = sums.last_s, sums.requests_s, sums.late_s
 
-    def _read(self, stem: str) -> None:
-        self._reasons.update(row["reason"] for row in parquet.read_columns(f"{stem}.parquet", ["reason"]))
+    def _read(self, stem: str, task: str) -> None:
+        reasons = [row["reason"] for row in parquet.read_columns(f"{stem}.parquet", ["reason"])]
+        self._reasons.update(reasons)
+        self._committed[task] += len(reasons)
         for log in parquet.read_rows(f"{stem}.log.parquet", FetchLog):
             if log.started_s:  # 0: nothing was asked
                 self._note(log)

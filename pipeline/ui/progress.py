@@ -5,13 +5,13 @@ import io
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Protocol, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
@@ -21,6 +21,7 @@ from transforms.run_dir import LOGS
 
 PLAIN_EVERY_S = 10.0
 POLL_S = 0.5
+REMOTE_POLL_S = 5.0  # of an object store, where each look costs requests
 
 
 class View(Protocol):
@@ -67,10 +68,10 @@ class Progress:
     ) -> None:
         """A stage, or a step of one, begins: `total` `unit`s, of which `done()` counts those that are there.
 
-        `view` has more to say of them.
+        `view` has more to say of them, and is up to date whenever `done` is called.
         """
         self.end()
-        self._watch = _Watch(self, name, total, unit, done, view)
+        self._watch = _Watch(self, name, total, unit, done, view, REMOTE_POLL_S if self._published else POLL_S)
 
     def say(self, line: str) -> None:
         self.note(line)
@@ -106,11 +107,20 @@ class _Watch:
     """One bar, or one plain line now and then, fed by a thread that ends with the stage."""
 
     def __init__(
-        self, progress: Progress, name: str, total: int, unit: str, done: Callable[[], int] | None, view: View | None
+        self,
+        progress: Progress,
+        name: str,
+        total: int,
+        unit: str,
+        done: Callable[[], int] | None,
+        view: View | None,
+        poll_s: float,
     ) -> None:
         self._progress, self._console = progress, progress.console
         self._name, self._total, self._unit = name, total, unit
-        self._done, self._view = done, view
+        self._done, self._view, self._poll_s = done, view, poll_s
+        self._done_before: int | None = None  # when the stage began: an earlier run's work says nothing of the rate
+        self._seen = 0  # when last looked
         self._began = time.monotonic()
         self._over = threading.Event()
         self._say(f"{name}: {total:,} {unit}")
@@ -120,6 +130,7 @@ class _Watch:
     def stop(self, how: str) -> None:
         self._over.set()
         self._thread.join()
+        self._look()
         self._say(f"{self._name}: {how} after {time.monotonic() - self._began:.1f} s{self._more(': ')}")
         if self._view is not None and (warning := self._view.warning()):
             self._say(f"{self._name}: {warning}")
@@ -129,6 +140,7 @@ class _Watch:
         self._console.print(line, highlight=False, markup=False)
 
     def _run(self) -> None:
+        self._look()
         if self._console.is_terminal and self._done is not None:
             self._draw()
         else:
@@ -136,13 +148,14 @@ class _Watch:
 
     def _draw(self) -> None:
         """What the view says has a line of its own: beside the bar it would leave no room for the counts."""
-        bar = Bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(self._unit),
-                  TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
-        task = bar.add_task(self._name, total=self._total)
+        bar = Bar(TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TextColumn(self._unit),
+                  TimeElapsedColumn(), TextColumn("{task.fields[rate]}"))  # fmt: skip
+        task = bar.add_task(self._name, total=self._total, rate="")
         more = Text(no_wrap=True, overflow="ellipsis")
         with Live(Group(bar, more), console=self._console, transient=True):
-            while not self._over.wait(POLL_S):
-                bar.update(task, completed=self._count())
+            while not self._over.wait(self._poll_s):
+                done = self._look()
+                bar.update(task, completed=done, rate=self._rate(done))
                 more.plain = self._more()
 
     def _tell(self) -> None:
@@ -150,22 +163,32 @@ class _Watch:
             self._say(self._line())
 
     def _line(self) -> str:
-        seconds = time.monotonic() - self._began
+        done = self._look()
         if self._done is None:
-            return f"{self._name}: {seconds:.0f} s"
-        done = self._count()
-        left = f", about {seconds / done * (self._total - done):.0f} s left" if done else ""
-        counts = f"{done:,} of {self._total:,} {self._unit}, {done / seconds:.2f} a second{left}"
-        return f"{self._name}: {counts}{self._more('; ')}"
+            return f"{self._name}: {time.monotonic() - self._began:.0f} s"
+        rate = f", {words}" if (words := self._rate(done)) else ""
+        return f"{self._name}: {done:,} of {self._total:,} {self._unit}{rate}{self._more('; ')}"
+
+    def _rate(self, done: int) -> str:
+        """How many a second since the stage began, and the time that is left; "" before the first."""
+        new = done - (self._done_before or 0)
+        if new <= 0:
+            return ""
+        seconds = time.monotonic() - self._began
+        left_s = round(seconds / new * (self._total - done))
+        return f"{new / seconds:.{1 if new > seconds else 2}f}/s, {timedelta(seconds=left_s)} left"
+
+    def _look(self) -> int:
+        """How many are done by now; a file that cannot be read at this moment is no reason to stop."""
+        with contextlib.suppress(FatalError):
+            if self._view is not None:
+                self._view.update()
+            done = min(self._done(), self._total) if self._done is not None else 0
+            self._done_before = done if self._done_before is None else self._done_before
+            self._seen = done
+        return self._seen
 
     def _more(self, before: str = "") -> str:
-        """What the view says; a file that cannot be read now is no reason to stop."""
-        if self._view is None:
-            return ""
-        with contextlib.suppress(FatalError):
-            self._view.update()
-        line = self._view.line()
+        """What the view says."""
+        line = self._view.line() if self._view is not None else ""
         return before + line if line else ""
-
-    def _count(self) -> int:
-        return min(self._done(), self._total) if self._done is not None else 0

@@ -1,20 +1,34 @@
 """What a fetch has come to so far, while it works and afterwards: counted here by other means."""
 
+import asyncio
+import contextlib
 import io
 import json
+import re
+import threading
 import time
 from collections import Counter
 
 import pyarrow.parquet as pq
 import pytest
 from helpers.opened import Opened
+from helpers.raw_server import RawServer, http, settings_for
+from helpers.samples import candidate
 from rich.console import Console
 
+from filters.reasons import Drop, Reason
+from pipeline.ui import progress as progress_module
 from pipeline.ui.fetch_view import FetchView, line_of
 from pipeline.ui.progress import Progress
 from transforms.coordination.lease import held
+from transforms.fetch.plan import plan_rows, unplanned
+from transforms.fetch.rows import fetched_row
+from transforms.fetch.settings import FetchSettings
+from transforms.fetch.transform import run_task
 from transforms.formats.parquet import write_rows
-from transforms.records import FetchLog, Image
+from transforms.records import FetchLog, Image, PlanRow
+from transforms.run_dir import fetch_plan
+from transforms.web.client import no_answer
 
 
 def parts(run):
@@ -138,3 +152,105 @@ def test_what_it_says_leaves_room_for_the_counts():
     progress.end()
     assert "1234/12345 parts" in screen.getvalue().replace("\x1b[32m", "").replace("\x1b[0m", "")
     assert "102 images" in screen.getvalue()
+
+
+def test_rows_are_counted_while_their_part_is_under_way(tmp_path):
+    """The server keeps the last answer of a part back until the view knows of all the others."""
+    rows, run, seen = 8, str(tmp_path), []
+    plan = plan_rows([unplanned(candidate(f"http://h{n}.test/{n}.jpg")) for n in range(rows)], rows)
+    write_rows(fetch_plan(run, 0, 0), PlanRow, plan)
+    view = FetchView(run, 0)
+
+    async def last(request, writer):
+        while view.rows_done() < rows - 1:
+            await asyncio.sleep(0.02)
+            view.update()
+        seen.append((view.rows_done(), view.facts()["rows"]))
+        writer.write(http(404))
+
+    async def go():
+        async with RawServer({f"/{rows - 1}.jpg": last}) as server:
+            web = settings_for(server, lease_s=2.0, timeouts={"read_s": 60.0, "total_s": 60.0})
+            await asyncio.to_thread(run_task, 0, run, 0, FetchSettings(decoders=1), web)
+
+    asyncio.run(go())
+    view.update()
+    assert seen == [(rows - 1, 0)]  # no part was committed by then
+    assert (view.rows_done(), view.facts()["rows"]) == (rows, rows)
+
+
+def test_no_row_is_counted_twice(tmp_path):
+    """Between a commit and the next heartbeat a row is in both; of another round none is counted."""
+    for stem in ("0000-00000-00000", "0000-00001-00000", "0000-00001-00001"):
+        rows = [fetched(f"http://h.example/{stem}/{n}") for n in range(5)]
+        write_rows(str(tmp_path / f"images/{stem}.parquet"), Image, rows)
+        write_rows(str(tmp_path / f"images/{stem}.log.parquet"), FetchLog, [])
+    view = FetchView(str(tmp_path), 0)
+    names = ("fetch-0000-00000", "fetch-0000-00001", "fetch-0000-00002", "fetch-0001-00000")
+    with held(str(tmp_path), names[0], 0.5) as a, held(str(tmp_path), names[1], 0.5) as b, \
+            held(str(tmp_path), names[2], 0.5) as c, held(str(tmp_path), names[3], 0.5) as d:  # fmt: skip
+        for lease, done in zip((a, b, c, d), (7, 3, 1, 100), strict=True):  # b has not come to its second part yet
+            lease.done = lambda done=done: done
+        while not all(claims_of(tmp_path, name) for name in names):
+            time.sleep(0.02)
+        view.update()
+    assert view.rows_done() == 7 + 10 + 1
+    view.update()
+    assert view.rows_done() == 15  # whoever was at work is gone, and so are the rows that they did not commit
+
+
+def fetched(url) -> Image:
+    return fetched_row(candidate(url), no_answer(url), Drop(Reason.LOCAL_RESOLVER)).image
+
+
+def claims_of(run, name) -> int:
+    """What the newest claim of a lease says is done."""
+    found = []
+    for path in (run / "leases" / name).glob("*.json"):
+        with contextlib.suppress(OSError, ValueError):  # replaced at this moment
+            found.append(json.loads(path.read_text())["done"])
+    return max(found, default=0)
+
+
+class Steps:
+    """What is done by the 1st, 2nd, ... look; `over` when all were told."""
+
+    def __init__(self, *done):
+        self._left = list(done)
+        self.over = threading.Event()
+
+    def __call__(self):
+        if len(self._left) == 1:
+            self.over.set()
+        return self._left[0] if len(self._left) == 1 else self._left.pop(0)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_rate_begins_with_the_first_answers_and_not_with_an_earlier_run(terminal, monkeypatch):
+    """900 were there before; nothing is said of a rate until the 901st."""
+    monkeypatch.setattr(progress_module, "POLL_S", 0.15)
+    monkeypatch.setattr(progress_module, "PLAIN_EVERY_S", 0.15)
+    screen, steps = io.StringIO(), Steps(900, 900, 950, 950)
+    progress = Progress(Console(file=screen, force_terminal=terminal, width=90))
+    progress.stage("fetch", 1_000, "rows", steps)
+    steps.over.wait(30)
+    progress.end()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    before, _, after = re.sub(r"(\d),(\d)", r"\1\2", text).replace("/1000", " of 1000").partition("950 of 1000 rows")
+    assert terminal or "900 of 1000 rows" in before
+    assert "/s" not in before
+    rates = [float(rate) for rate in re.findall(r"([\d.]+)/s, 0:00:\d\d left", after)]
+    assert rates
+    assert max(rates) <= 50 / 0.15  # of the 50 that are new
+
+
+def test_a_store_is_looked_at_less_often(monkeypatch):
+    """Each look at an object store costs requests."""
+    paces = []
+    monkeypatch.setattr(progress_module, "_Watch", lambda *words: paces.append(words[-1]))
+    progress = Progress()
+    for published in ("", "memory://run/logs/run.log"):
+        progress._published, progress._watch = published, None
+        progress.stage("fetch", 1, "rows", lambda: 0)
+    progress._watch = None
+    assert paces == [progress_module.POLL_S, progress_module.REMOTE_POLL_S]

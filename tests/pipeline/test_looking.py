@@ -3,14 +3,23 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers.command import demo_words
 from helpers.opened import Opened
 from helpers.samples import image
 
-from pipeline.commands.plan import slowest_hosts
+from filters.url import host_of
+from pipeline import config
+from pipeline.commands.plan import duration, size
 from pipeline.commands.status import status_of
+from pipeline.estimate import ANSWER_S, IMAGES_PER_S, MEAN_IMAGE_BYTES, count_hosts, slowest_hosts
 from pipeline.stages.fetch import count_reasons
 from pipeline.ui.fetch_view import GLANCE_PARTS
 from transforms.formats.parquet import write_rows
@@ -51,10 +60,14 @@ def test_a_plan_of_a_finished_run_counts(call, finished):
     assert names(finished) == before
 
 
-def test_a_plan_for_people(call, finished):
-    out = call(*plan_words(finished)).out
-    for word in ("run directory", "candidates     160", "a generated web of about 100 pages", "rows_per_part: 25"):
-        assert word in out
+def test_a_plan_for_people_fits_a_screen(call, finished):
+    outcome = call(*plan_words(finished))
+    for word in ("run directory", "candidates     160", "a generated web of about 100 pages", "requests", "at least",
+                 "9.44 MB"):  # fmt: skip
+        assert word in outcome.out
+    assert len(outcome.out.splitlines()) <= 40
+    assert "rows_per_part" not in outcome.out
+    assert "rows_per_part: 25" in call(*plan_words(finished, "--settings")).out
 
 
 def test_a_plan_of_a_table_counts_its_rows(call, tmp_path):
@@ -69,7 +82,9 @@ def test_a_plan_of_a_table_counts_its_rows(call, tmp_path):
 def test_a_plan_of_seeds_names_them(call, tmp_path):
     words = ("plan", "site", "--run-dir", "run", "--set", "collect.crawl.seeds=[http://site.example]", "--json")
     plan = json.loads(call(*words).out)
-    assert plan["sources"] == {"seeds": ["http://site.example/"], "max_pages": 10_000}
+    assert plan["sources"] == {"seeds": ["http://site.example/"], "max_pages": 10_000, "pages_seconds": 10_000.0}
+    assert plan["contact_missing_for"] == "site.example"
+    assert "at most about 2.8 h" in call(*words[:-1]).out
 
 
 @pytest.mark.parametrize(("setting", "says"), [
@@ -90,13 +105,111 @@ def test_a_plan_of_a_broken_table_is_a_message(call, tmp_path):
     assert "t.parquet" in outcome.err
 
 
-def test_the_slowest_host_is_the_one_with_most_images(finished):
-    from pipeline import config
+def table_plan(call, folder, urls, *more):
+    """The plan of a table of `urls`, for programs and for people."""
+    (folder / "t.csv").write_text("url,caption\n" + "".join(f"{url},a red kite\n" for url in urls))
+    words = ("plan", "urls", "--run-dir", "run", "--set", "collect.tables.paths=[t.csv]", *more)
+    return json.loads(call(*words, "--json").out), call(*words).out
 
-    settings = config.load("urls", ["web.hosts=[{pattern: '*', gap_s: 0.5}]"])
-    hosts = slowest_hosts(str(finished), settings)
-    assert [row["images"] for row in hosts] == sorted((row["images"] for row in hosts), reverse=True)
-    assert all(row["seconds"] == round(row["images"] * 0.5, 1) for row in hosts)
+
+def test_a_plan_says_what_will_be_asked_and_how_long_it_takes(call, tmp_path):
+    hosts = {"big.example": 3_000, "small.example": 20, "other.example": 1}
+    urls = [f"http://{host}/{n}.jpg" for host, images in hosts.items() for n in range(images)]
+    plan, text = table_plan(call, tmp_path, [*urls, "", "no url"])
+    assert (plan["urls"], plan["urls_counted"], plan["hosts"], plan["has_more_hosts"]) == (3_021, 3_021, 3, False)
+    assert plan["requests"] == 3_021 + 2 * 3
+    assert plan["transferred_bytes"] == 3_021 * MEAN_IMAGE_BYTES
+    assert [(row["host"], row["images"]) for row in plan["slowest_hosts"]] == list(hosts.items())
+    assert plan["seconds"] == plan["slowest_hosts"][0]["seconds"] == 300.0  # ten a second
+    for words in ("178 MB", "at least 5.0 min: the 3,000 images of big.example", "contact        missing: big.example"):
+        assert words in text
+    assert plan["contact_missing_for"] == "big.example"
+
+
+def test_a_plan_of_many_hosts_takes_as_long_as_all_requests(call, tmp_path):
+    urls = [f"http://host{n}.example/a.jpg" for n in range(2_000)]
+    sets = ("--set", "web.contact=me@site.example", "--set", "web.robots.obey=false", "--set", "engine.workers=1")
+    plan, text = table_plan(call, tmp_path, urls, *sets)
+    assert plan["requests"] == 2_000 * 2  # tdmrep.json is asked for all the same
+    assert plan["seconds"] == pytest.approx(4_000 / IMAGES_PER_S, abs=0.1)
+    assert plan["contact_missing_for"] == ""
+    assert "contact" not in text
+
+
+def test_a_plan_counts_the_hosts_of_the_first_rows(call, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.estimate.TABLE_URLS", 100)
+    urls = [f"http://host{n % 50}.example/{n}.jpg" for n in range(1_000)]
+    plan, text = table_plan(call, tmp_path, urls)
+    assert (plan["urls"], plan["urls_counted"], plan["hosts"], plan["has_more_hosts"]) == (1_000, 100, 50, True)
+    assert plan["slowest_hosts"][0]["images"] == 20  # of all rows, as those that were counted
+    assert "hosts counted in the first 100 rows" in text
+    assert "more than 50" in text
+
+
+def test_hosts_beyond_the_bound_are_counted_together():
+    settings = config.load("demo")
+    urls = [f"http://h{n % 7}.example/{n}" for n in range(70)]
+    hosts, _ = count_hosts(urls, settings, most=3)
+    assert (hosts.images, hosts.others, hosts.total) == ({f"h{n}.example": 10 for n in range(3)}, 40, 70)
+
+
+PEAK = """
+import resource, sys
+from pipeline import config, estimate
+run, most = sys.argv[1], int(sys.argv[2])
+hosts, _ = estimate.count_hosts(estimate.candidate_urls(run), config.load("demo"), most)
+print(hosts.total, len(hosts.images), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_the_memory_of_a_plan_does_not_grow_with_the_rows(tmp_path):
+    """Every row has a host of its own; peaks of two processes, in KiB."""
+    peaks = {}
+    for parts in (1, 10):
+        run = tmp_path / str(parts)
+        (run / "candidates").mkdir(parents=True)
+        for part in range(parts):
+            numbers = range(part * 50_000, (part + 1) * 50_000)
+            urls = pa.array([f"http://a-host-with-a-long-name-{n}.example/image.jpg" for n in numbers])
+            source = pa.StructArray.from_arrays([pa.array([""] * 50_000)], names=["path"])
+            pq.write_table(pa.table({"url": urls, "source": source}), run / f"candidates/part-{part:05d}.parquet")
+        words = [sys.executable, "-c", PEAK, str(run), "20000"]
+        said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120).stdout
+        total, hosts, peaks[parts] = map(int, said.split())
+        assert (total, hosts) == (parts * 50_000, 20_000)
+    assert peaks[10] - peaks[1] < 30 * 1024  # half a million names of hosts are 65 MB
+
+
+def test_images_of_archives_are_not_asked_for(call, finished):
+    rows = [row for p in (finished / "candidates").glob("part-*.parquet") for row in pq.read_table(p).to_pylist()]
+    hosts = Counter(host_of(row["url"]) for row in rows if not row["source"]["path"])
+    plan = json.loads(call(*plan_words(finished, "--json")).out)
+    assert (plan["urls"], plan["hosts"]) == (hosts.total(), len(hosts))
+
+
+def test_the_slowest_host_is_the_one_with_most_images():
+    settings = config.load("urls", ["web.hosts=[{pattern: 'slow.*', gap_s: 5}, {pattern: 'wide.*', at_once: 1}]"])
+    images = {"slow.example": 10, "wide.example": 60, "usual.example": 80}
+    hosts, _ = count_hosts((f"http://{host}/{n}" for host, count in images.items() for n in range(count)), settings)
+    expected = [("slow.example", 10, 50.0), ("wide.example", 60, 60 * ANSWER_S), ("usual.example", 80, 8.0)]
+    assert [tuple(host) for host in slowest_hosts(hosts, settings.web)] == expected
+
+
+def test_the_rate_is_the_one_that_was_measured():
+    measured = json.loads((Path(__file__).parents[2] / "bench/results/fetch.json").read_text())
+    assert pytest.approx(measured["rows"]["https"]["pairmill"]["images_per_s"], rel=0.05) == IMAGES_PER_S
+
+
+@pytest.mark.parametrize(("size_bytes", "words"), [(0, "0 bytes"), (999, "999 bytes"), (59_000, "59 kB"),
+    (3.1e7, "31 MB"), (7.04e9, "7.04 GB"), (2.5e15, "2,500.0 TB")])  # fmt: skip
+def test_a_size_in_the_unit_that_fits(size_bytes, words):
+    assert size(size_bytes) == words
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.4, "0 s"), (119, "119 s"), (120, "2.0 min"), (9_000, "2.5 h"),
+    (864_000, "10.0 days")])  # fmt: skip
+def test_a_time_in_the_unit_that_fits(seconds, words):
+    assert duration(seconds) == words
 
 
 # status

@@ -55,6 +55,7 @@ class Claim(NamedTuple):
     pid: int
     born: str  # when the process began, in the kernel's ticks: pids are used again
     busy: int = 0  # how much its holder has under way, for people who look
+    done: int = 0  # how much of its work is done, what is not committed yet included
 
     def stands_before(self, other: "Claim") -> bool:
         if self.shared and other.shared:
@@ -111,19 +112,20 @@ def clear(run: str, prefix: str, expiry_s: float, say: Callable[[str], object] =
         storage.delete_folder(folder)
 
 
-def busy(run: str, prefix: str) -> int:
-    """What the holders of the leases whose names begin with `prefix` had under way at their last heartbeats.
+def living(run: str, prefix: str) -> list[tuple[str, Claim]]:
+    """The leases whose names begin with `prefix`, each with the last heartbeat of one who holds it or waits for it.
 
     Raises StorageError.
     """
-    found: dict[str, Claim] = {}
+    found: dict[tuple[str, str], Claim] = {}
     for name in storage.list_names(storage.join(run, FOLDER), f"{prefix}*"):
         folder = storage.join(run, FOLDER, name)
         for file in storage.list_names(folder, "*.[01].json"):
             with suppress(storage.StorageError):  # withdrawn meanwhile
                 claim = read_claim(storage.join(folder, file))
-                found[claim.owner] = max(claim, found.get(claim.owner, claim), key=lambda c: c.beat)
-    return sum(claim.busy for claim in found.values() if not claim.is_provably_dead())
+                known = found.get((name, claim.owner), claim)
+                found[name, claim.owner] = max(claim, known, key=lambda c: c.beat)
+    return [(name, claim) for (name, _), claim in found.items() if not claim.is_provably_dead()]
 
 
 class Lease:
@@ -134,7 +136,8 @@ class Lease:
         self._expiry_s = expiry_s
         self._pause_s = min(MAX_POLL_S, expiry_s / 10)
         self._claim = new_claim(shared)
-        self.busy: Callable[[], int] = lambda: 0  # asked at each heartbeat
+        self.busy: Callable[[], int] = lambda: 0  # asked at each heartbeat, as is the next
+        self.done: Callable[[], int] = lambda: 0
         self._writing = threading.Lock()
         self._over = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
@@ -210,7 +213,8 @@ class Lease:
         """What ends too late is lost for good: others may have taken the claim for dead before it changed."""
         with self._writing:
             began = time.monotonic()
-            self._claim = self._claim._replace(beat=self._claim.beat + 1, busy=self.busy(), **changes)  # type: ignore[arg-type]
+            news = {"beat": self._claim.beat + 1, "busy": self.busy(), "done": self.done()} | changes
+            self._claim = self._claim._replace(**news)  # type: ignore[arg-type]
             storage.publish(self._path(self._claim), json.dumps(self._claim._asdict()).encode())
             self._renewed = NEVER if self._is_late() else began  # the others may have seen it as early as that
 

@@ -49,10 +49,10 @@ async def fetch_task(
         async with PoliteWeb(
             web, may_ask=may_ask, ready=decoders.room, owns=partial(owns, task, tasks), host_files=known
         ) as polite:
+            attempt = TaskRun(folder, fetch, Fetcher(run, polite, decoders, threads), polite, threads)
             if lease is not None:
-                lease.busy = lambda: polite.in_flight
-            fetcher = Fetcher(run, polite, decoders, threads)
-            return await TaskRun(folder, fetch, fetcher, polite, threads).run(parts)
+                lease.busy, lease.done = (lambda: polite.in_flight), (lambda: attempt.rows_done)
+            return await attempt.run(parts)
 
 
 def owns(task: int, tasks: int, host: str) -> bool:

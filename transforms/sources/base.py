@@ -84,6 +84,11 @@ class CandidateSource(Rules):
         """
         return []
 
+    def urls(self) -> Iterable[str]:
+        """All urls that the run will ask for, as they are written: `pairmill plan` counts their hosts. A stream; empty
+        where nobody knows them before `collect`. Raises SourceError."""
+        return []
+
     def notes(self) -> list[str]:
         """What a person should know of how the files are read: said before any work, kept for the report."""
         return []

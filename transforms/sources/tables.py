@@ -87,8 +87,12 @@ class TableSource(CandidateSource):
             raise TableError(broken or _nothing_in(files))
 
     def known_urls(self) -> Iterator[str]:
+        return islice(self.urls(), CHECKED_ROWS)
+
+    def urls(self) -> Iterator[str]:
+        """One a row: an image with several captions is several."""
         rows = chain.from_iterable(read_table(path, self) for path in self.files())
-        return islice((row.url for row in rows if row.url), CHECKED_ROWS)
+        return (row.url for row in rows if row.url)
 
     def notes(self) -> list[str]:
         found = []

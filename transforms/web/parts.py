@@ -65,6 +65,7 @@ class PartsRun(ABC, Generic[Row, Outcome]):
         may_commit: Callable[[], object],
     ) -> None:
         """`may_commit` is called before a part is committed; it raises where another attempt has the task by now."""
+        self.rows_done = 0  # of the task: with an outcome, or in parts that were committed before
         self._threads, self._pauses_s, self._may_commit = threads, local_pauses_s, may_commit
         self._open = asyncio.Semaphore(parts_at_once)
         self._begun = asyncio.Semaphore(ROWS_BEGUN)
@@ -103,6 +104,7 @@ class PartsRun(ABC, Generic[Row, Outcome]):
                     count += 1
                     if await loop.run_in_executor(self._threads, self.is_committed, part):
                         done += 1
+                        self.rows_done += len(part.rows)
                     else:
                         await self._begin(part, group)
         except ExceptionGroup as failures:
@@ -120,8 +122,12 @@ class PartsRun(ABC, Generic[Row, Outcome]):
             await self._calm.wait()
             await self._begun.acquire()
             begun.append(group.create_task(self.ask(row, space)))
-            begun[-1].add_done_callback(lambda _: self._begun.release())
+            begun[-1].add_done_callback(self._note_outcome)
         whole.set()
+
+    def _note_outcome(self, _: asyncio.Task[Outcome]) -> None:
+        self._begun.release()
+        self.rows_done += 1
 
     async def _end(
         self, part: Part, begun: list[asyncio.Task[Outcome]], space: AbstractContextManager[Any], whole: asyncio.Event

@@ -226,14 +226,35 @@ def test_clearing_waits_for_those_who_live_and_leaves_other_leases(tmp_path, hol
 
 
 def test_who_looks_sees_what_the_living_holders_have_under_way(tmp_path):
-    with held(str(tmp_path), "fetch-1", EXPIRY_S) as one, held(str(tmp_path), "fetch-2", EXPIRY_S) as two:
+    run = str(tmp_path)
+
+    def news() -> dict[str, tuple[int, int]]:
+        return {name: (claim.busy, claim.done) for name, claim in leases.living(run, "fetch-")}
+
+    with held(run, "fetch-1", EXPIRY_S) as one, held(run, "fetch-2", EXPIRY_S) as two:
         one.busy, two.busy = (lambda: 7), (lambda: 30)
-        with held(str(tmp_path), "crawl-1", EXPIRY_S) as other:
+        two.done = lambda: 400
+        with held(run, "crawl-1", EXPIRY_S) as other:
             other.busy = lambda: 1000
             time.sleep(EXPIRY_S)  # a heartbeat or two
-            assert leases.busy(str(tmp_path), "fetch-") == 37
-        corpse = leases.new_claim(shared=False)._replace(born="1", busy=500)
+            assert news() == {"fetch-1": (7, 0), "fetch-2": (30, 400)}
+        corpse = leases.new_claim(shared=False)._replace(born="1", busy=500, done=500)
         (tmp_path / "leases/fetch-1/dead.0.json").write_text(json.dumps(corpse._asdict()))
-        assert leases.busy(str(tmp_path), "fetch-") == 37
-    assert leases.busy(str(tmp_path), "fetch-") == 0
-    assert leases.busy(str(tmp_path / "nothing"), "fetch-") == 0
+        assert news()["fetch-1"] == (7, 0)
+    assert news() == {}
+    assert leases.living(str(tmp_path / "nothing"), "fetch-") == []
+
+
+def test_a_heartbeat_carries_news_and_costs_no_request_more(tmp_path, monkeypatch):
+    """One claim is written a heartbeat, with whatever is done by then."""
+    written = []
+    publish = leases.storage.publish
+    monkeypatch.setattr(leases.storage, "publish", lambda path, data: (written.append(data), publish(path, data))[1])
+    with held(str(tmp_path), "fetch-1", EXPIRY_S) as lease:
+        begun = len(written)
+        lease.done = iter(range(1, 1_000)).__next__
+        while len(written) < begun + 3:
+            time.sleep(0.01)
+    claims = [json.loads(data) for data in written[begun : begun + 3]]
+    assert [claim["done"] for claim in claims] == [1, 2, 3]
+    assert [claim["beat"] - claims[0]["beat"] for claim in claims] == [0, 1, 2]
