@@ -112,7 +112,10 @@ class FetchView:
         path = run_dir.fetch_sums(self._run, self._round)
         if not storage.exists(path):
             return
-        sums = msgspec.json.decode(storage.read_bytes(path), type=Sums)
+        try:
+            sums = msgspec.json.decode(storage.read_bytes(path), type=Sums)
+        except msgspec.DecodeError:
+            return  # another version's: all that they say can be read from the parts
         if stems.issuperset(sums.parts):
             self._seen, self._kept = set(sums.parts), len(sums.parts)
             self._reasons, self._committed = Counter(sums.reasons), Counter(sums.committed)
