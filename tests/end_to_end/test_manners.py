@@ -1,5 +1,6 @@
 """Four worker processes at three hosts, judged by the server's log alone: pace, concurrency, names, refusals."""
 
+import asyncio
 import io
 import json
 from itertools import pairwise
@@ -31,6 +32,12 @@ class Site(CountingServer):
         out = io.BytesIO()
         Picture.linear_gradient("L").convert("RGB").save(out, "JPEG")
         self._picture = http(200, out.getvalue(), "Content-Type: image/jpeg")
+
+    async def _hold(self, request) -> None:
+        """A picture until a second request of its host is there: who asks one at a time meets a deadline."""
+        await super()._hold(request)
+        while request.path.endswith(".jpg") and self.most[request.host] < AT_ONCE:
+            await asyncio.sleep(0.01)
 
     def said(self, request) -> bytes:
         if request.path == "/robots.txt":

@@ -23,7 +23,12 @@ class CountingServer(RawServer):
         head, end, body = self._said(request).partition(b"\r\n\r\n")
         writer.write(head + end)
         await writer.drain()
-        await asyncio.sleep(self._answer_s if body else 0)
+        if body:
+            await self._hold(request)
         self._open[host] -= 1
         writer.write(body)
         await writer.drain()
+
+    async def _hold(self, request: Request) -> None:
+        """How long the body of an answer is kept back."""
+        await asyncio.sleep(self._answer_s)

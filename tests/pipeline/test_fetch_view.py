@@ -65,6 +65,17 @@ def test_it_grows_with_the_parts(finished_copy):
     assert view.facts()["rows"] == before + pq.read_metadata(last).num_rows
 
 
+@pytest.mark.parametrize("older", ['["stem"]', '{"parts": 3}', "[[", ""])
+def test_sums_of_another_version_are_made_anew(finished_copy, older):
+    sums = finished_copy / "images/sums/0000.json"
+    expected = FetchView(str(finished_copy), 0)
+    expected.update()
+    sums.write_text(older)
+    view = FetchView(str(finished_copy), 0)
+    view.update()
+    assert view.facts() == expected.facts()
+
+
 def test_kept_sums_are_those_of_the_parts_and_go_on(finished_copy, monkeypatch):
     """Half of the parts are counted by one process, the rest by a second, which reads none of the first half."""
     kept = finished_copy / "images/sums/0000.json"
