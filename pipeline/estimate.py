@@ -77,6 +77,7 @@ def estimate_of(run: str, settings: Settings, rows: int, candidates: int | None)
         "has_more_hosts": part or hosts.others > 0,
         "images_of_other_hosts": hosts.others,
         "requests": requests,
+        "asks_hosts_of_pages": knows_pages(settings),
         "transferred_bytes": images * MEAN_IMAGE_BYTES,
         "disk_bytes": {f"{size} px": images * each for size, each in STORED_BYTES.items()},
         "seconds": round(max(seconds, slowest[0].seconds), 1),
@@ -100,6 +101,12 @@ def seeds_of(settings: Settings) -> list[str]:
     """The pages with which a crawl of foreign hosts begins; the demo's own server names those of its web."""
     crawl = settings.collect.crawl
     return crawl.seed_urls() if crawl is not None and settings.demo is None else []
+
+
+def knows_pages(settings: Settings) -> bool:
+    """Whether images come with the pages that show them; a table knows them by a column."""
+    tables = settings.collect.tables
+    return set(settings.collect.all_sources()) != {"tables"} or (tables is not None and tables.page_url is not None)
 
 
 def count_hosts(urls: Iterable[str], settings: Settings, most: int = MAX_HOSTS) -> tuple[Hosts, str]:
