@@ -54,19 +54,19 @@ class HostTime(NamedTuple):
 
 
 def estimate_of(run: str, settings: Settings, rows: int, candidates: int | None) -> dict[str, Any]:
-    """Urls, hosts, requests, bytes, seconds, and for whom a contact is missing; without the first five where nobody
-    can know yet.
+    """Urls, hosts, requests, bytes, seconds, and the host for which a contact is missing; the last alone where nobody
+    knows a url yet.
 
     `rows` are those that the sources know of, `candidates` those of a finished collect. Raises StorageError,
     SourceError.
     """
-    urls = candidate_urls(run) if candidates is not None else islice(source_urls(settings), TABLE_URLS)
-    hosts, foreign = count_hosts(urls, settings)
+    urls = candidate_urls(run) if candidates is not None else source_urls(settings)
+    hosts, foreign = count_hosts(urls if candidates is not None else islice(urls, TABLE_URLS), settings)
     counted = hosts.total
     if not counted:
         return {"contact_missing_for": foreign or foreign_of(seeds_of(settings), settings)}
-    part = candidates is None and counted >= TABLE_URLS
-    images = max(rows, counted) if part else counted
+    part = next(urls, None) is not None  # there are more
+    images = max(counted, round(rows * counted / TABLE_URLS)) if part else counted
     slowest = slowest_hosts(hosts, settings.web, images / counted)
     requests = images + len(hosts.images) * (settings.web.robots.obey + settings.web.opt_outs.tdmrep)
     seconds = requests / IMAGES_PER_S / -(-settings.engine.workers // settings.fetch.decoders)
