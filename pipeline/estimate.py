@@ -54,19 +54,19 @@ class HostTime(NamedTuple):
 
 
 def estimate_of(run: str, settings: Settings, rows: int, candidates: int | None) -> dict[str, Any]:
-    """Urls, hosts, requests, bytes, seconds, and for whom a contact is missing; without the first five where nobody
-    can know yet.
+    """Urls, hosts, requests, bytes, seconds, and the host for which a contact is missing; the last alone where nobody
+    knows a url yet.
 
     `rows` are those that the sources know of, `candidates` those of a finished collect. Raises StorageError,
     SourceError.
     """
-    urls = candidate_urls(run) if candidates is not None else islice(source_urls(settings), TABLE_URLS)
-    hosts, foreign = count_hosts(urls, settings)
+    urls = candidate_urls(run) if candidates is not None else source_urls(settings)
+    hosts, foreign = count_hosts(urls if candidates is not None else islice(urls, TABLE_URLS), settings)
     counted = hosts.total
     if not counted:
         return {"contact_missing_for": foreign or foreign_of(seeds_of(settings), settings)}
-    part = candidates is None and counted >= TABLE_URLS
-    images = max(rows, counted) if part else counted
+    part = next(urls, None) is not None  # there are more
+    images = max(counted, round(rows * counted / TABLE_URLS)) if part else counted
     slowest = slowest_hosts(hosts, settings.web, images / counted)
     requests = images + len(hosts.images) * (settings.web.robots.obey + settings.web.opt_outs.tdmrep)
     seconds = requests / IMAGES_PER_S / -(-settings.engine.workers // settings.fetch.decoders)
@@ -77,6 +77,7 @@ def estimate_of(run: str, settings: Settings, rows: int, candidates: int | None)
         "has_more_hosts": part or hosts.others > 0,
         "images_of_other_hosts": hosts.others,
         "requests": requests,
+        "asks_hosts_of_pages": knows_pages(settings),
         "transferred_bytes": images * MEAN_IMAGE_BYTES,
         "disk_bytes": {f"{size} px": images * each for size, each in STORED_BYTES.items()},
         "seconds": round(max(seconds, slowest[0].seconds), 1),
@@ -100,6 +101,12 @@ def seeds_of(settings: Settings) -> list[str]:
     """The pages with which a crawl of foreign hosts begins; the demo's own server names those of its web."""
     crawl = settings.collect.crawl
     return crawl.seed_urls() if crawl is not None and settings.demo is None else []
+
+
+def knows_pages(settings: Settings) -> bool:
+    """Whether images come with the pages that show them; a table knows them by a column."""
+    tables = settings.collect.tables
+    return set(settings.collect.all_sources()) != {"tables"} or (tables is not None and tables.page_url is not None)
 
 
 def count_hosts(urls: Iterable[str], settings: Settings, most: int = MAX_HOSTS) -> tuple[Hosts, str]:

@@ -254,7 +254,7 @@ def main(args: argparse.Namespace) -> int:
     for finding in findings_in(args.shards, args.jobs, totals):
         print(f"{finding.shard}  {finding.key or '-'}  {finding.what}")
         unsound += 1
-    counted = f"{len(totals.samples)} shards, {sum(totals.samples.values())} samples"
+    counted = f"{len(totals.samples):,} shards, {sum(totals.samples.values()):,} samples"
     if unsound:
         print(f"unsound: {unsound} findings in {counted}", file=sys.stderr)
         return 1

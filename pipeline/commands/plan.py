@@ -19,7 +19,7 @@ from pipeline.states import stage_state
 from transforms import run_dir
 from transforms.sources.base import SourceError
 
-SHOWN_SEEDS = 3
+SHOWN_SEEDS, SHOWN_HOSTS = 3, 5
 WIDTH = 15  # of the words before each line's value
 
 
@@ -118,7 +118,8 @@ def estimate_lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "urls", f"{plan['urls']:,}{at_most}{part}"
     more = f"; {n:,} urls of others were not counted by host" if (n := plan["images_of_other_hosts"]) else ""
     yield "hosts", f"{'more than ' if plan['has_more_hosts'] else ''}{plan['hosts']:,}{more}"
-    yield "requests", f"about {plan['requests']:,}, with each host's robots.txt and tdmrep.json; hosts of pages apart"
+    pages = "; the hosts of pages, which are asked for theirs, are not counted" if plan["asks_hosts_of_pages"] else ""
+    yield "requests", f"about {plan['requests']:,}, with robots.txt and tdmrep.json of each host{pages}"
     yield "transfer", f"about {size(plan['transferred_bytes'])}, at {size(MEAN_IMAGE_BYTES)} an image"
     yield "on disk", "about " + ", ".join(f"{size(n)} at {side}" for side, n in plan["disk_bytes"].items())
     slowest = plan["slowest_hosts"][0]
@@ -127,7 +128,7 @@ def estimate_lines(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     else:
         why = f"all requests at {IMAGES_PER_S:.0f} a second for each two cores"
     yield "time of fetch", f"at least {duration(plan['seconds'])}: {why}"
-    for number, host in enumerate(plan["slowest_hosts"]):
+    for number, host in enumerate(plan["slowest_hosts"][:SHOWN_HOSTS]):
         yield (
             "slowest hosts" if not number else "",
             (f"{host['host']}: {host['images']:,} images, {duration(host['seconds'])}"),

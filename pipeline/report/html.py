@@ -14,6 +14,7 @@ from pipeline.report.tables import lost_text
 
 CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 SHOWN_HOSTS, SHOWN_LANGUAGES = 20, 20
+NUMBER = '<td class="n">'
 
 
 class Thumbnail(NamedTuple):
@@ -100,15 +101,18 @@ def _tiles(stats: dict[str, Any]) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table; numbers are right-aligned, texts are escaped."""
-    head = "".join(f"<th>{escape(h)}</th>" for h in header)
-    body = "".join("<tr>" + "".join(_cell(c) for c in row) + "</tr>" for row in rows)
+    """A table; numbers and the heads above them are right-aligned, texts are escaped."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    numeric = [any(row[column].startswith(NUMBER) for row in cells) for column in range(len(header))]
+    heads = zip(header, numeric, strict=True)
+    head = "".join(f'<th class="n">{escape(h)}</th>' if right else f"<th>{escape(h)}</th>" for h, right in heads)
+    body = "".join(f"<tr>{''.join(row)}</tr>" for row in cells)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return f'<td class="n">{value:,}</td>'
+        return f"{NUMBER}{value:,}</td>"
     return f"<td>{escape('' if value is None else str(value))}</td>"
 
 

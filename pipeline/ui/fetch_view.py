@@ -17,6 +17,7 @@ TOP, MIN_ASKED = 5, 3  # hosts and reasons that are shown; hosts of fewer reques
 MAX_HOSTS = 100_000  # that are kept
 KEPT_HOSTS = 1_000  # the slowest
 GLANCE_PARTS = 32  # that are read at a glance, and after which the sums are kept again
+SLOW_S = 0.1  # of a host that is shown: faster ones hold nobody up
 LATE_SHARE = 0.05  # of the requests' time: what is late less often than this nobody notices
 
 
@@ -182,7 +183,8 @@ def line_of(facts: dict[str, Any]) -> str:
     parts += [f"{facts['uncounted_parts']:,} parts not counted yet"] if facts["uncounted_parts"] else []
     parts += [f"{reason} {n:,}" for reason, n in list(facts["top_reasons"].items())[:2]]
     parts += [f"loop late {facts['loop_late_share']:.0%}"] if facts["loop_late_share"] > LATE_SHARE else []
-    parts += [f"slowest {host['host']} {host['seconds']:.1f} s" for host in facts["slowest_hosts"][:1]]
+    parts += [f"slowest {host['host']} {host['seconds']:.1f} s" for host in facts["slowest_hosts"][:1]
+              if host["seconds"] >= SLOW_S]  # fmt: skip
     return ", ".join(parts)
 
 

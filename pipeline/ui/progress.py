@@ -21,6 +21,7 @@ from transforms.run_dir import LOGS
 
 PLAIN_EVERY_S = 10.0
 POLL_S = 0.5
+SILENT_S = 10.0  # without a new count: then the rate falls; heartbeats come every few seconds
 REMOTE_POLL_S = 5.0  # of an object store, where each look costs requests
 
 
@@ -121,7 +122,7 @@ class _Watch:
         self._done, self._view, self._poll_s = done, view, poll_s
         self._done_before: int | None = None  # when the stage began: an earlier run's work says nothing of the rate
         self._seen = 0  # when last looked
-        self._began = time.monotonic()
+        self._began = self._grown = time.monotonic()
         self._over = threading.Event()
         self._say(f"{name}: {total:,} {unit}")
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -136,8 +137,7 @@ class _Watch:
             self._say(f"{self._name}: {warning}")
 
     def _say(self, line: str) -> None:
-        self._progress.note(line)
-        self._console.print(line, highlight=False, markup=False)
+        self._progress.say(line)
 
     def _run(self) -> None:
         self._look()
@@ -170,12 +170,15 @@ class _Watch:
         return f"{self._name}: {done:,} of {self._total:,} {self._unit}{rate}{self._more('; ')}"
 
     def _rate(self, done: int) -> str:
-        """How many a second since the stage began, and the time that is left; "" before the first."""
+        """How many a second since the stage began, and the time that is left; "" before the first. Counts come now and
+        then: between two of them the rate stands still, and only the time goes on."""
         new = done - (self._done_before or 0)
         if new <= 0:
             return ""
-        seconds = time.monotonic() - self._began
-        left_s = round(seconds / new * (self._total - done))
+        now = time.monotonic()
+        until = self._grown if now - self._grown < SILENT_S else now
+        seconds = until - self._began
+        left_s = max(0, round(seconds / new * (self._total - done) - (now - until)))
         return f"{new / seconds:.{1 if new > seconds else 2}f}/s, {timedelta(seconds=left_s)} left"
 
     def _look(self) -> int:
@@ -185,7 +188,8 @@ class _Watch:
                 self._view.update()
             done = min(self._done(), self._total) if self._done is not None else 0
             self._done_before = done if self._done_before is None else self._done_before
-            self._seen = done
+            if done != self._seen:
+                self._seen, self._grown = done, time.monotonic()
         return self._seen
 
     def _more(self, before: str = "") -> str:

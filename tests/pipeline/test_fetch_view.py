@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -125,6 +126,14 @@ def test_requests_under_way_are_seen_before_the_first_part(tmp_path):
     assert view.line() == "256 in flight"
     view.update()
     assert (view.facts()["in_flight"], view.line()) == (0, "")
+
+
+def test_a_host_that_is_fast_is_not_called_slow(finished):
+    view = FetchView(str(finished), 0)
+    view.update()
+    facts = view.facts()
+    assert ", slowest slow.demo.test " in line_of(facts)
+    assert "slowest" not in line_of(facts | {"slowest_hosts": [{"host": "fast.example", "seconds": 0.04}]})
 
 
 class Talkative:
@@ -265,3 +274,29 @@ def test_a_store_is_looked_at_less_often(monkeypatch):
         progress.stage("fetch", 1, "rows", lambda: 0)
     progress._watch = None
     assert paces == [progress_module.POLL_S, progress_module.REMOTE_POLL_S]
+
+
+def test_between_two_counts_the_rate_stands_still(monkeypatch):
+    """100 in the first ten seconds, then none: only the time goes on, until it is silent for too long."""
+    now = [0.0]
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress_module.threading, "Thread", lambda **words: SimpleNamespace(start=lambda: None))
+    done = [50]
+    watch = progress_module._Watch(
+        Progress(Console(file=io.StringIO())), "fetch", 250, "rows", lambda: done[0], None, 1
+    )
+    said = []
+    for at_s, count in ((0.0, 50), (10.0, 150), (14.0, 150), (30.0, 150)):
+        now[0], done[0] = at_s, count
+        said.append(watch._rate(watch._look()))
+    assert said == ["", "10.0/s, 0:00:10 left", "10.0/s, 0:00:06 left", "3.3/s, 0:00:30 left"]
+
+
+def test_a_line_is_not_broken_where_nobody_sees_it():
+    """In a file, a line is a line."""
+    out = io.StringIO()
+    progress = Progress(Console(file=out, width=80))
+    progress.stage("fetch", 1, "rows", lambda: 1, Talkative())
+    progress.end()
+    assert [line for line in out.getvalue().splitlines() if "102 images" in line and line.startswith("fetch: done")]
+    assert len(out.getvalue().splitlines()) == 3  # begun, done, the warning

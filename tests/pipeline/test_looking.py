@@ -146,6 +146,22 @@ def test_a_plan_counts_the_hosts_of_the_first_rows(call, tmp_path, monkeypatch):
     assert "more than 50" in text
 
 
+def test_rows_without_a_host_are_no_reason_to_take_the_first_rows_for_all(call, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.estimate.TABLE_URLS", 100)
+    urls = [f"http://host.example/{n}.jpg" if n % 2 else "nothing" for n in range(1_000)]
+    plan, _ = table_plan(call, tmp_path, urls)
+    assert (plan["urls"], plan["urls_counted"], plan["has_more_hosts"]) == (500, 50, True)
+
+
+def test_a_plan_says_that_hosts_of_pages_are_not_counted(call, tmp_path):
+    plan, text = table_plan(call, tmp_path, ["http://site.example/1.jpg"])
+    assert not plan["asks_hosts_of_pages"]
+    assert "hosts of pages" not in text
+    plan, text = table_plan(call, tmp_path, ["http://site.example/1.jpg"], "--set", "collect.tables.page_url=caption")
+    assert plan["asks_hosts_of_pages"]
+    assert "hosts of pages" in text
+
+
 def test_hosts_beyond_the_bound_are_counted_together():
     settings = config.load("demo")
     urls = [f"http://h{n % 7}.example/{n}" for n in range(70)]

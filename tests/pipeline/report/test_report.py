@@ -36,6 +36,13 @@ def test_the_funnel_sums_and_its_figures_are_those_of_the_files(finished, stats)
     assert sum(stats["languages"].values()) == sum(f.kept for f in fates)
 
 
+def test_the_head_of_a_column_stands_above_its_numbers():
+    text = html.table(("format", "images", "<b>"), [("PNG", None, "x"), ("JPEG", 1_320, True)])
+    assert '<th>format</th><th class="n">images</th><th>&lt;b&gt;</th>' in text
+    assert '<td class="n">1,320</td>' in text
+    assert "<th>a</th>" in html.table(("a",), [])
+
+
 @pytest.mark.parametrize(("change", "words"), [
     ({"rows_out": 6}, "10 rows in, but"),
     ({"rows_in": 11, "merged": 1}, "11 rows in, 10 out of the step before"),
