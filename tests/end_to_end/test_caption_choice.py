@@ -12,7 +12,7 @@ ENGLISH = [
     "a small red kite high above the sea",
     "two children build a castle of sand",
     "an old steam train in the snow",
-    "a cup of coffee beside an open book",
+    "the old book lies open beside a cup of coffee",
     "the white cat sleeps on the warm roof",
     "a wooden boat on the quiet lake",
 ]
