@@ -54,11 +54,12 @@ def word_rows() -> list[str]:
     known = results("words")
 
     def row(title: str, key: str) -> str:
-        of = known[key]
-        return f"| {title} | {of['labelled']} | {of['precision']:.3f} | {of['recall']:.3f} |"
+        of, before = known[key], known["before"][key]
+        shares = [f"{s[name]:.3f}" for s in (before, of) for name in ("precision", "recall")]
+        return f"| {title} | {of['labelled']} | {' | '.join(shares)} |"
 
     return [
-        f"| of {known['captions']} captions | labelled | precision | recall |",
+        f"| of {known['captions']} captions | labelled | precision before | recall before | precision | recall |",
         row("telephone numbers", "phone"),
         row("boilerplate", "boilerplate"),
     ]

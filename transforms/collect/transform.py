@@ -23,7 +23,7 @@ from transforms.collect.settings import CollectSettings
 from transforms.formats import parquet
 from transforms.keep import Judgement, Keep
 from transforms.partition import partition_of, stable_bytes
-from transforms.records import Candidate, Caption, Merged, Occurrence, PageSeen, Reject, Stored, Unit
+from transforms.records import Candidate, Merged, Occurrence, PageSeen, Reject, Stored, Unit
 from transforms.sources.base import Reading
 from transforms.web.settings import WebSettings
 
@@ -212,18 +212,17 @@ class WriteLanguages(beam.PTransform):
         return (
             candidates
             | "Language"
-            >> beam.FlatMap(lambda c: [(sure_language(caption), 1) for caption in c.captions]).with_output_types(
-                tuple[str, int]
-            )
+            >> beam.FlatMap(
+                lambda candidate: [
+                    (effective_language(caption.language, caption.probability, LanguageRules()), 1)
+                    for caption in candidate.captions
+                ]
+            ).with_output_types(tuple[str, int])
             | "Count" >> beam.CombinePerKey(sum)
             | "As one" >> beam.Map(lambda count: (0, count)).with_output_types(tuple[int, tuple[str, int]])
             | "One list" >> beam.GroupByKey()
             | "Write" >> beam.MapTuple(partial(write_languages, path=run_dir.languages(self.run)))
         )
-
-
-def sure_language(caption: Caption) -> str:
-    return effective_language(caption.language, caption.probability, LanguageRules())
 
 
 def write_languages(_: int, counts: Iterable[tuple[str, int]], path: str) -> None:

@@ -1,6 +1,6 @@
 """The rows of one part as pairs: images joined with their scores, and what became of each as `Selected`. Pure."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from filters.reasons import Drop
@@ -9,7 +9,7 @@ from transforms import run_dir, storage
 from transforms.formats import parquet
 from transforms.records import Image, Pair, Score, ScoredCaption, Selected
 from transforms.rounds import live_images
-from transforms.select.caption_choice import UNMEASURED, caption_order
+from transforms.select.caption_choice import NO_PREFERENCE, UNMEASURED, Preference, caption_order
 
 
 def read_part(run: str, stem: str) -> Iterator[Pair | Selected]:
@@ -75,8 +75,8 @@ def dropped(pair: Pair, step: str, drop: Drop, similarity: float | None) -> Sele
     )
 
 
-def kept(pair: Pair, max_captions: int, languages: Collection[str] = ()) -> Selected:
-    """The final row of a kept pair. `languages`: those whose captions go first among equally similar ones."""
-    captions = sorted(pair.captions, key=partial(caption_order, languages=languages))
+def kept(pair: Pair, max_captions: int, first: Preference = NO_PREFERENCE) -> Selected:
+    """The final row of a kept pair. `first`: the captions that go first among equally similar ones."""
+    captions = sorted(pair.captions, key=partial(caption_order, first=first))
     ids = tuple(scored.caption.id for scored in captions[:max_captions])
     return Selected(pair.uid, pair.url, True, "", "", None, "", ids, best_similarity(pair), pair.part, pair.row)

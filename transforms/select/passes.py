@@ -4,13 +4,14 @@ A rule that compares pairs ends a pass. Between two passes only what was decided
 found out about groups (`GroupResult`) crosses a shuffle; the pairs themselves are read again from their part.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from filters.reasons import Drop
 from transforms import run_dir
 from transforms.formats import parquet
 from transforms.records import Pair, Selected
+from transforms.select.caption_choice import Preference
 from transforms.select.pairs import best_similarity, dropped, kept, read_part
 from transforms.select.rules.base import GroupResult, Judge
 from transforms.select.settings import SelectSettings
@@ -68,7 +69,7 @@ def run_pass(run: str, part: str, updates: Iterable[PartUpdate], pass_: Pass) ->
 
 
 def final_rows(
-    run: str, part: str, updates: Iterable[PartUpdate], pass_: Pass, max_captions: int, languages: Collection[str]
+    run: str, part: str, updates: Iterable[PartUpdate], pass_: Pass, max_captions: int, first: Preference
 ) -> list[Selected]:
     """A row for each candidate of a part, in its order, after the last pass."""
     rows = list(read_part(run, part))
@@ -80,7 +81,7 @@ def final_rows(
         if isinstance(row, Selected):
             final.append(row)
         elif row.row in survivors:
-            final.append(kept(survivors[row.row], max_captions, languages))
+            final.append(kept(survivors[row.row], max_captions, first))
         else:
             drop = drops[row.row]
             final.append(dropped(row, drop.step, drop.drop, drop.similarity))
@@ -94,9 +95,9 @@ def write_part(
     name: str,
     pass_: Pass,
     max_captions: int,
-    languages: Collection[str],
+    first: Preference,
 ) -> str:
-    rows = final_rows(run, part, updates, pass_, max_captions, languages)
+    rows = final_rows(run, part, updates, pass_, max_captions, first)
     parquet.write_rows(run_dir.selected_rows(run, name, part), Selected, rows)
     return part
 

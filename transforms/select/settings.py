@@ -78,6 +78,7 @@ class SelectSettings(Rules):
     max_captions: int = Field(4, ge=1)  # of a kept pair; the first one becomes the .txt
     # Languages (ISO 639-1) whose captions go first where scores do not decide.
     # run: those that rule `language` keeps; without one, the most frequent, and those with more than half its captions.
+    # How sure a caption must be of its language is said by that rule's min_probability.
     prefer_languages: tuple[Code, ...] | Literal["run"] = "run"
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ What is shuffled is as lean as it can be: no pair, no text and no kept row, but 
 results about the groups of a part. See `passes.py`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from apache_beam.pvalue import AsDict, AsIter, PCollection, TaggedOutput
 from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 
 from transforms.coders import register
+from transforms.select.caption_choice import NO_PREFERENCE, Preference
 from transforms.select.passes import PartState, PartUpdate, Pass, run_pass, split_into_passes, write_part
 from transforms.select.rules.base import CrossPairRule, GlobalRule, GroupResult
 from transforms.select.settings import SelectSettings
@@ -26,12 +27,12 @@ register(PartUpdate, GroupResult)
 class Select(beam.PTransform):
     """Stems of `images/` parts to `selection/NAME/`: a row for every candidate, kept or with its reason.
 
-    `languages`: those whose captions go first (`caption_choice.preferred_languages`).
+    `first`: the captions that go first where scores do not decide.
     """
 
-    def __init__(self, run: str, name: str, settings: SelectSettings, languages: Sequence[str] = ()) -> None:
+    def __init__(self, run: str, name: str, settings: SelectSettings, first: Preference = NO_PREFERENCE) -> None:
         super().__init__()
-        self.run, self.name, self.settings, self.languages = run, name, settings, tuple(languages)
+        self.run, self.name, self.settings, self.first = run, name, settings, first
 
     def expand(self, parts: PCollection) -> PCollection:
         *passes, last = split_into_passes(self.settings)
@@ -51,7 +52,7 @@ class Select(beam.PTransform):
             name=self.name,
             pass_=last,
             max_captions=self.settings.max_captions,
-            languages=self.languages,
+            first=self.first,
         )
         return updates | "Write part" >> beam.MapTuple(write)
 

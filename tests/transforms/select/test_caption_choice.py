@@ -6,15 +6,18 @@ from itertools import permutations
 import pytest
 from helpers.samples import caption, pair
 
+from filters.language import LanguageRules
 from transforms.records import ScoredCaption
-from transforms.select.caption_choice import caption_order, frequent
+from transforms.select.caption_choice import Preference, caption_order, frequent
 from transforms.select.pairs import kept
 
+ENGLISH_FIRST = Preference(("en",))
 
-def first_of(*captions, languages=("en",), similarities=None):
+
+def first_of(*captions, first=ENGLISH_FIRST, similarities=None):
     similarities = similarities or [None] * len(captions)
     scored = [ScoredCaption(c, s) for c, s in zip(captions, similarities, strict=True)]
-    firsts = {sorted(p, key=partial(caption_order, languages=languages))[0].caption for p in permutations(scored)}
+    firsts = {sorted(p, key=partial(caption_order, first=first))[0].caption for p in permutations(scored)}
     assert len(firsts) == 1  # whatever order they came in
     return firsts.pop()
 
@@ -42,7 +45,13 @@ def test_scores_decide_before_all():
 
 
 def test_without_preferred_languages_none_goes_first():
-    assert first_of(EN, DE, languages=()) == DE
+    assert first_of(EN, DE, first=Preference()) == DE
+
+
+def test_the_rule_says_how_sure_a_language_must_be():
+    unsure = caption("a red kite", language="en", probability=0.4)
+    for floor, best in ((0.3, unsure), (0.5, DE)):
+        assert first_of(unsure, DE, first=Preference(("en",), LanguageRules(min_probability=floor))) == best
 
 
 def test_longer_than_enough_is_no_better():
@@ -52,8 +61,8 @@ def test_longer_than_enough_is_no_better():
 
 def test_kept_pairs_hold_them_in_that_order():
     both = pair()._replace(captions=(ScoredCaption(DE, None), ScoredCaption(EN, None)))
-    assert kept(both, 4, ["en"]).caption_ids == (EN.id, DE.id)
-    assert kept(both, 1, ["de"]).caption_ids == (DE.id,)
+    assert kept(both, 4, Preference(("en",))).caption_ids == (EN.id, DE.id)
+    assert kept(both, 1, Preference(("de",))).caption_ids == (DE.id,)
 
 
 @pytest.mark.parametrize(("counts", "languages"), [
