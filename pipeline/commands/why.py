@@ -146,4 +146,5 @@ def print_life(run: str, what: str, uid: bytes, events: list[Event]) -> None:
         console.print(f"\n{event.stage}: {event.what}", style="bold")
         for key, value in event.facts.items():
             if value not in (None, ""):
-                console.print(f"  {key:<14} {value}")
+                is_whole = isinstance(value, float) and value.is_integer()
+                console.print(f"  {key:<14} {int(value) if is_whole else value}")

@@ -40,7 +40,6 @@ def test_a_second_run_finds_everything_done_and_changes_nothing(finished_copy):
     after["shards"].pop("main/README.md")
     assert after == before
     assert log_lines(finished_copy) == asked
-    assert outcome.seconds < 60  # about four on a quiet machine
 
 
 def test_other_select_settings_decide_again_without_a_request(call, finished_copy):
